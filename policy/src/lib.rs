@@ -1,0 +1,1 @@
+//! SOPS creation rules as pure data and functions.

@@ -1,0 +1,34 @@
+//! secretsd delivers SOPS secrets to services and keeps every encrypted file in step with its rules.
+//!
+//! | layer | module | what is in it |
+//! | --- | --- | --- |
+//! | 0 | [`policy`] (crate) | creation rules as pure data: parse, select, analyse; no I/O, no crypto, no clock |
+//! | 1 | `error`, `limits` | the one error type with place and hint; named limits of every input |
+//! | 1 | `secret` | the one type that holds plaintext and keys |
+//! | 2 | `sops` | the file format: text in, text out; does not know whose key opens a file |
+//! | 2 | `identity` | private keys and recipients; does not know what a SOPS file is |
+//! | 2 | `repository` | a directory with `.sops.yaml`: walk, safe open, ownership |
+//! | 3 | `open` | document + identities -> opened document: the one place where both meet |
+//! | 4 | `config` | `secretsd.yaml` |
+//! | 5 | `delivery` | memory file system, generations, templates |
+//! | 5 | `control` | the Varlink interface, server and client |
+//! | 6 | `daemon` | composition: watcher, state, tasks, signals |
+//! | 6 | `ctl` | one file per command; rendering |
+//!
+//! Imports point downwards only; `tests/layering.rs` checks it. Only `daemon` and `ctl` print, set up logging or exit.
+
+mod config;
+mod control;
+mod ctl;
+mod daemon;
+mod delivery;
+mod error;
+mod identity;
+mod limits;
+mod open;
+mod repository;
+mod secret;
+mod sops;
+
+pub use ctl::main as ctl_main;
+pub use daemon::main as daemon_main;
