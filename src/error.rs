@@ -20,7 +20,10 @@ impl Position {
     /// The position of byte `offset` in `text` (invalid UTF-8 counts a character per byte).
     pub(crate) fn of(text: &[u8], offset: usize) -> Self {
         let before = &text[..offset.min(text.len())];
-        let line_start = before.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+        let line_start = before
+            .iter()
+            .rposition(|&b| b == b'\n')
+            .map_or(0, |at| at + 1);
         let line = before.iter().filter(|&&b| b == b'\n').count() + 1;
         let column = match std::str::from_utf8(&before[line_start..]) {
             Ok(text) => text.chars().count() + 1,
@@ -46,7 +49,13 @@ pub(crate) struct Error {
 impl Error {
     /// An error of the kind `code`.
     pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), file: None, position: None, hint: None }
+        Self {
+            code,
+            message: message.into(),
+            file: None,
+            position: None,
+            hint: None,
+        }
     }
 
     /// Names the file, unless an inner layer already did.

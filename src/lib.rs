@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | 0 | [`policy`] (crate) | creation rules as pure data: parse, select, analyse; no I/O, no crypto, no clock |
 //! | 1 | `error`, `limits` | the one error type with place and hint; named limits of every input |
+//! | 1 | `escape` | text from outside, made safe to show |
 //! | 1 | `secret` | the one type that holds plaintext and keys |
 //! | 2 | `sops` | the file format: text in, text out; does not know whose key opens a file |
 //! | 2 | `identity` | private keys and recipients; does not know what a SOPS file is |
@@ -12,8 +13,9 @@
 //! | 4 | `config` | `secretsd.yaml` |
 //! | 5 | `delivery` | memory file system, generations, templates |
 //! | 5 | `control` | the Varlink interface, server and client |
-//! | 6 | `daemon` | composition: watcher, state, tasks, signals |
-//! | 6 | `ctl` | one file per command; rendering |
+//! | 6 | `output`, `usage` | the one place that prints and knows exit codes; wrong command lines |
+//! | 7 | `daemon` | composition: watcher, state, tasks, signals |
+//! | 7 | `ctl` | one file per command; rendering |
 //!
 //! Imports point downwards only; `tests/layering.rs` checks it. Only `daemon` and `ctl` print, set up logging or exit.
 
@@ -23,12 +25,15 @@ mod ctl;
 mod daemon;
 mod delivery;
 mod error;
+mod escape;
 mod identity;
 mod limits;
 mod open;
+mod output;
 mod repository;
 mod secret;
 mod sops;
+mod usage;
 
 pub use ctl::main as ctl_main;
 pub use daemon::main as daemon_main;

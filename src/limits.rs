@@ -15,6 +15,11 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { file_size: 64 << 20, files: 100_000, nesting: 64, values: 1_000_000 }
+        Self {
+            file_size: 64 << 20,
+            files: 100_000,
+            nesting: 64,
+            values: 1_000_000,
+        }
     }
 }

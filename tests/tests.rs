@@ -1,1 +1,21 @@
 //! Black-box tests of the built programs, one module per feature.
+
+mod cli;
+mod support;
+
+/// A file that nobody declares above would be a test that never runs.
+#[test]
+fn every_file_is_declared() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let declared = std::fs::read_to_string(directory.join("tests.rs")).unwrap();
+    for entry in std::fs::read_dir(&directory).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        if stem != "tests" && path.extension().is_some_and(|extension| extension == "rs") {
+            assert!(
+                declared.lines().any(|line| line == format!("mod {stem};")),
+                "tests.rs does not declare {stem}.rs"
+            );
+        }
+    }
+}

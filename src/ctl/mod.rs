@@ -1,8 +1,81 @@
 //! The operator's tool: one file per command.
+//!
+//! A command is a variant of [`args::Command`], a file with its `Args` and `run`, and a line in [`dispatch`].
+
+mod args;
+mod completion;
+mod man;
 
 use std::process::ExitCode;
 
+use clap::Parser as _;
+
+use crate::{
+    error::{Error, Result},
+    output::{Color, Outcome, Output, Settings, Verbosity},
+    usage::Usage,
+};
+use args::{Cli, Command, Global};
+
+const PROGRAM: &str = "secretsctl";
+
+/// What every command gets.
+pub(crate) struct Context {
+    pub(crate) global: Global,
+    pub(crate) output: Output,
+}
+
 /// Runs `secretsctl`.
 pub fn main() -> ExitCode {
-    ExitCode::from(2)
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(error.into()),
+    };
+    let mut context = Context {
+        output: Output::new(cli.global.output()),
+        global: cli.global,
+    };
+    let result =
+        enter_directory(&context.global).and_then(|()| dispatch(&cli.command, &mut context));
+    context.output.finish(result)
+}
+
+fn dispatch(command: &Command, context: &mut Context) -> Result<Outcome> {
+    match command {
+        Command::Completion(args) => completion::run(args, context),
+        Command::Man(args) => man::run(args, context),
+    }
+}
+
+/// `-C`: the working directory changes once, here, so that no command can forget it.
+fn enter_directory(global: &Global) -> Result<()> {
+    let Some(directory) = &global.directory else {
+        return Ok(());
+    };
+    std::env::set_current_dir(directory).map_err(|error| {
+        Error::new(
+            "directory",
+            format!("cannot enter the directory given with -C: {error}"),
+        )
+        .with_file(directory)
+        .with_hint("name an existing directory that you may enter")
+    })
+}
+
+/// The command line could not be parsed, so its options are not known; only `--json` is looked for.
+fn refuse(usage: Usage) -> ExitCode {
+    let json = std::env::args_os()
+        .take_while(|arg| arg != "--")
+        .any(|arg| arg == "--json");
+    let mut output = Output::new(Settings {
+        program: PROGRAM,
+        json,
+        color: Color::Auto,
+        verbosity: Verbosity::Normal,
+    });
+    let result = match usage {
+        Usage::Answer(text) => output.verbatim(text.as_bytes()).map(|()| Outcome::Fine),
+        Usage::Wrong(error) => Err(error),
+    };
+    output.finish(result)
 }

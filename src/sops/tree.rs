@@ -86,6 +86,9 @@ pub(crate) enum MetaValue {
     Map(Vec<(String, MetaNode)>),
     List(Vec<MetaNode>),
     /// The decoded text; `quoted` is false for plain YAML scalars and JSON numbers, booleans and nulls.
-    Scalar { text: String, quoted: bool },
+    Scalar {
+        text: String,
+        quoted: bool,
+    },
     Null,
 }
