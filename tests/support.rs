@@ -31,11 +31,10 @@ impl Dir {
         ];
         let directory = candidates.into_iter().flatten().find_map(|parent| {
             let statfs = rustix::fs::statfs(&parent).ok()?;
-            const TMPFS_MAGIC: i64 = 0x0102_1994;
-            if i64::try_from(statfs.f_type).ok()? != TMPFS_MAGIC {
-                return None;
-            }
-            tempfile::tempdir_in(parent).ok()
+            let is_tmpfs = statfs.f_type == 0x0102_1994;
+            is_tmpfs
+                .then(|| tempfile::tempdir_in(parent).ok())
+                .flatten()
         });
         if directory.is_none() {
             not_run(test, "there is no tmpfs that this user can write to");

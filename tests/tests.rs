@@ -1,5 +1,12 @@
 //! Black-box tests of the built programs, one module per feature.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test ends by panicking"
+)]
+
 mod cli;
 mod support;
 
