@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod layering;
 mod support;
 
 /// A file that nobody declares above would be a test that never runs.

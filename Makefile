@@ -1,0 +1,34 @@
+# The commands of the README; CI calls the same ones. `make` alone lists them.
+
+cargo = cargo
+peers = target/peers/bin
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile
+
+demo: ## Deliver the example repository, change a secret, see it arrive
+	@contrib/setup build
+	@$(cargo) build --quiet --locked --bins
+	@contrib/example/demo
+
+test: ## Everything that CI checks
+	contrib/setup test
+	$(cargo) fmt --all --check
+	$(cargo) clippy --quiet --locked --workspace --all-targets -- -D warnings
+	$(peers)/cargo-deny --locked check --hide-inclusion-graph bans licenses sources
+	RUSTDOCFLAGS='-D warnings' $(cargo) doc --quiet --locked --workspace --no-deps --document-private-items
+	$(cargo) test --quiet --locked --workspace
+
+differential: ## 10,000 random documents and rules, compared with real sops
+	contrib/setup test
+	SECRETSD_CASES=10000 $(cargo) test --locked --test tests -- --nocapture differential
+
+bench: ## Measure against the bare cryptography and real sops
+	contrib/setup test
+	$(cargo) bench --quiet --locked --bench delivery
+
+generate: ## Write the manual pages and completions that are made from the command line's definition
+	$(cargo) build --quiet --locked --bins
+	contrib/generate target/debug/secretsctl contrib
+
+.PHONY: help demo test differential bench generate
