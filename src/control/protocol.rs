@@ -1,0 +1,209 @@
+//! The messages of the interface `io.secretsd.Control`, shared by server and client.
+//!
+//! They name secrets, files and causes. None has a field that could hold a delivered value, and `Secret` cannot be
+//! serialised, so none can get one by accident.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Position};
+
+/// Name of the interface.
+pub(crate) const INTERFACE: &str = "io.secretsd.Control";
+/// Its description, as introspection shows it.
+pub(crate) const DESCRIPTION: &str =
+    include_str!("../../contrib/varlink/io.secretsd.Control.varlink");
+/// The interface that every Varlink service has.
+pub(crate) const SERVICE: &str = "org.varlink.service";
+
+/// State of the daemon as a whole.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum State {
+    Degraded,
+    Locked,
+    Ok,
+    Starting,
+}
+
+impl State {
+    /// As it is shown and sent.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Degraded => "degraded",
+            Self::Locked => "locked",
+            Self::Ok => "ok",
+            Self::Starting => "starting",
+        }
+    }
+}
+
+/// Answer of `Status`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Status {
+    pub(crate) state: State,
+    pub(crate) generation: u64,
+    pub(crate) repository: Repository,
+    pub(crate) runtime: Runtime,
+    pub(crate) identities: Vec<Identity>,
+    pub(crate) secrets: usize,
+    pub(crate) degraded: Vec<Degraded>,
+    /// What is worth knowing and fails nothing.
+    pub(crate) warnings: Vec<String>,
+    /// Present while the configuration on disk is not the one in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) configuration: Option<Refused>,
+    pub(crate) rekey: Rekey,
+    pub(crate) version: String,
+}
+
+/// The repository and how it is followed.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Repository {
+    pub(crate) directory: String,
+    /// `inotify` or `poll`.
+    pub(crate) watch: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) watch_reason: Option<String>,
+}
+
+/// Where plaintext is.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Runtime {
+    pub(crate) directory: String,
+    pub(crate) filesystem: String,
+    /// `never` or `possible`.
+    pub(crate) swap: String,
+}
+
+/// One identity.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Identity {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    /// `usable` or `locked`.
+    pub(crate) state: String,
+}
+
+/// A secret whose newest value is not delivered.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Degraded {
+    pub(crate) name: String,
+    pub(crate) cause: String,
+    pub(crate) since: String,
+}
+
+/// What re-keying does.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Rekey {
+    pub(crate) mode: String,
+}
+
+/// An error that crosses the socket.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Refused {
+    pub(crate) message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) file: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) line: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) column: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) hint: Option<String>,
+}
+
+impl From<&Error> for Refused {
+    fn from(error: &Error) -> Self {
+        Self {
+            message: error.message.clone(),
+            file: error
+                .file
+                .as_ref()
+                .map(|file| file.to_string_lossy().into_owned()),
+            line: error.position.map(|position| position.line),
+            column: error.position.map(|position| position.column),
+            hint: error.hint.clone(),
+        }
+    }
+}
+
+impl Refused {
+    /// The error again, as an error of the kind `code`.
+    pub(crate) fn into_error(self, code: &'static str) -> Error {
+        let mut error = Error::new(code, self.message);
+        error.file = self.file.map(Into::into);
+        error.hint = self.hint;
+        if let (Some(line), Some(column)) = (self.line, self.column) {
+            error.position = Some(Position { line, column });
+        }
+        error
+    }
+}
+
+/// One delivered secret.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Listed {
+    pub(crate) name: String,
+    pub(crate) path: String,
+    /// `delivered`, `degraded` or `missing`.
+    pub(crate) state: String,
+    pub(crate) since: String,
+    pub(crate) file: String,
+}
+
+/// Answer of `List`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Listing {
+    pub(crate) secrets: Vec<Listed>,
+}
+
+/// Answer of `Reload`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Reloaded {
+    pub(crate) generation: u64,
+    pub(crate) changed: Vec<String>,
+    pub(crate) degraded: Vec<Degraded>,
+}
+
+/// Parameters of `Wait`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WaitFor {
+    #[serde(default)]
+    pub(crate) names: Vec<String>,
+    /// Milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) timeout: Option<u64>,
+}
+
+/// Answer of `Wait`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Waited {
+    pub(crate) waiting: Vec<String>,
+    pub(crate) degraded: Vec<Degraded>,
+}
+
+/// A call as it comes in.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Call {
+    pub(crate) method: String,
+    #[serde(default)]
+    pub(crate) parameters: serde_json::Value,
+    #[serde(default)]
+    pub(crate) more: bool,
+    #[serde(default)]
+    pub(crate) oneway: bool,
+    #[serde(default)]
+    pub(crate) upgrade: bool,
+}
+
+/// A reply as the client reads it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Reply {
+    #[serde(default)]
+    pub(crate) parameters: serde_json::Value,
+    #[serde(default)]
+    pub(crate) continues: bool,
+    #[serde(default)]
+    pub(crate) error: Option<String>,
+}

@@ -1,0 +1,432 @@
+//! The server: an accept loop with limits, and one task for each connection, so that a call that takes long delays
+//! nobody else.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::{
+    net::{
+        UnixListener, UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep, timeout_at},
+};
+
+use super::{
+    Readers,
+    codec::{Ended, Frames, send},
+    peer::{Access, Peer},
+    protocol::{
+        Call, DESCRIPTION, INTERFACE, Listing, Refused, Reloaded, SERVICE, State, Status, WaitFor,
+        Waited,
+    },
+    socket::ControlSocket,
+};
+use crate::error::{Error, Result};
+
+/// Connections at one time.
+const CONNECTIONS: usize = 64;
+/// Connections of one user other than root at one time.
+const CONNECTIONS_PER_USER: usize = 8;
+/// Of all connections, those that only root can have.
+const RESERVED_FOR_ROOT: usize = 8;
+/// Names of one `Wait`.
+const WAIT_NAMES: usize = 1000;
+/// Rest after an accept that failed because the system is short of descriptors or memory.
+const ACCEPT_REST: Duration = Duration::from_secs(1);
+
+/// What the daemon shows: a copy of its state, made when it changes and never locked while it is read.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) status: Status,
+    pub(crate) listing: Arc<Listing>,
+}
+
+/// What a reload came to.
+#[derive(Debug)]
+pub(crate) enum ReloadResult {
+    /// Delivered, perhaps with degraded secrets.
+    Delivered(Reloaded),
+    /// The delivery as a whole failed.
+    Failed(Error),
+    /// The configuration on disk cannot be used.
+    Refused(Error),
+}
+
+/// A wish to look again, and where to say what came of it.
+pub(crate) type ReloadRequest = oneshot::Sender<ReloadResult>;
+
+/// How the server reaches the daemon.
+#[derive(Clone, Debug)]
+pub(crate) struct Daemon {
+    pub(crate) state: watch::Receiver<Snapshot>,
+    pub(crate) reload: mpsc::Sender<ReloadRequest>,
+}
+
+/// Serves `socket` until the runtime ends.
+pub(crate) fn start(socket: &ControlSocket, daemon: Daemon) -> Result<()> {
+    let (listener, readers) = socket.listener().map_err(|error| {
+        Error::new(
+            "control-socket",
+            format!("cannot serve the control socket: {error}"),
+        )
+    })?;
+    tokio::spawn(accept(listener, readers, daemon));
+    Ok(())
+}
+
+async fn accept(listener: UnixListener, readers: Readers, daemon: Daemon) {
+    let open = Arc::new(OpenConnections::default());
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection on the control socket");
+                sleep(ACCEPT_REST).await;
+                continue;
+            }
+        };
+        let Ok(peer) = Peer::of(&stream, readers) else {
+            continue;
+        };
+        let Some(seat) = Seat::take(&open, peer) else {
+            tracing::debug!(uid = peer.uid, "refused a connection over the limit");
+            turn_away(&stream);
+            continue;
+        };
+        let daemon = daemon.clone();
+        tokio::spawn(async move {
+            let ended = Connection::new(stream, peer, daemon).serve().await;
+            tracing::debug!(
+                uid = peer.uid,
+                ?ended,
+                "connection to the control socket ended"
+            );
+            drop(seat);
+        });
+    }
+}
+
+/// Says why, if that costs no time, and closes.
+fn turn_away(stream: &UnixStream) {
+    let mut frame = error_reply(&format!("{INTERFACE}.TooManyConnections"), json!({}))
+        .to_string()
+        .into_bytes();
+    frame.push(0);
+    // A peer that cannot take a hundred bytes gets none.
+    let _ = stream.try_write(&frame);
+}
+
+#[derive(Default)]
+struct OpenConnections(Mutex<BTreeMap<u32, usize>>);
+
+/// One connection's place among those that are allowed.
+struct Seat {
+    open: Arc<OpenConnections>,
+    uid: u32,
+}
+
+impl Seat {
+    fn take(open: &Arc<OpenConnections>, peer: Peer) -> Option<Self> {
+        let mut seats = open.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: usize = seats.values().sum();
+        let own = seats.get(&peer.uid).copied().unwrap_or_default();
+        let free = if peer.is_root() {
+            all < CONNECTIONS
+        } else {
+            all < CONNECTIONS - RESERVED_FOR_ROOT && own < CONNECTIONS_PER_USER
+        };
+        if !free {
+            return None;
+        }
+        seats.insert(peer.uid, own + 1);
+        Some(Self {
+            open: Arc::clone(open),
+            uid: peer.uid,
+        })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut seats = self.open.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = seats.get_mut(&self.uid) {
+            *own -= 1;
+            if *own == 0 {
+                seats.remove(&self.uid);
+            }
+        }
+    }
+}
+
+struct Connection {
+    frames: Frames<OwnedReadHalf>,
+    writer: OwnedWriteHalf,
+    peer: Peer,
+    daemon: Daemon,
+}
+
+impl Connection {
+    fn new(stream: UnixStream, peer: Peer, daemon: Daemon) -> Self {
+        let (reader, writer) = stream.into_split();
+        Self {
+            frames: Frames::new(reader),
+            writer,
+            peer,
+            daemon,
+        }
+    }
+
+    async fn serve(mut self) -> Ended {
+        loop {
+            if let Err(ended) = self.serve_one().await {
+                return ended;
+            }
+        }
+    }
+
+    async fn serve_one(&mut self) -> Result<(), Ended> {
+        let frame = self.frames.next().await?;
+        let call: Call =
+            serde_json::from_slice(&frame).map_err(|error| Ended::Failed(error.into()))?;
+        drop(frame);
+        let reply = match method(&call) {
+            Ok(Method::Answer(reply)) => reply,
+            Ok(Method::Status) => self.read(|snapshot| json!(snapshot.status)),
+            Ok(Method::List) => self.read(|snapshot| json!(*snapshot.listing)),
+            Ok(Method::Reload) => self.reload().await?,
+            Ok(Method::Wait(wanted)) => self.wait(wanted, call.more && !call.oneway).await?,
+            Err(reply) => reply,
+        };
+        if call.oneway {
+            return Ok(());
+        }
+        send(&mut self.writer, &reply).await
+    }
+
+    fn read(&self, view: impl FnOnce(&Snapshot) -> Value) -> Value {
+        self.refusal(Access::Read)
+            .unwrap_or_else(|| reply(view(&self.daemon.state.borrow()), false))
+    }
+
+    async fn reload(&mut self) -> Result<Value, Ended> {
+        if let Some(refusal) = self.refusal(Access::Change) {
+            return Ok(refusal);
+        }
+        let (sender, receiver) = oneshot::channel();
+        let daemon = self.daemon.reload.clone();
+        let reload = async move {
+            daemon.send(sender).await.ok()?;
+            receiver.await.ok()
+        };
+        let result = tokio::select! {
+            result = reload => result,
+            ended = self.frames.gone() => return Err(ended),
+        };
+        Ok(match result {
+            Some(ReloadResult::Delivered(reloaded)) => reply(json!(reloaded), false),
+            Some(ReloadResult::Refused(error)) => error_reply(
+                &format!("{INTERFACE}.ConfigurationRefused"),
+                json!(Refused::from(&error)),
+            ),
+            Some(ReloadResult::Failed(error)) => error_reply(
+                &format!("{INTERFACE}.DeliveryFailed"),
+                json!({ "message": error.message, "hint": error.hint }),
+            ),
+            None => error_reply(
+                &format!("{INTERFACE}.DeliveryFailed"),
+                json!({ "message": "the daemon is stopping" }),
+            ),
+        })
+    }
+
+    async fn wait(&mut self, wanted: WaitFor, more: bool) -> Result<Value, Ended> {
+        if let Some(refusal) = self.refusal(Access::Read) {
+            return Ok(refusal);
+        }
+        let deadline = wanted
+            .timeout
+            .and_then(|timeout| Instant::now().checked_add(Duration::from_millis(timeout)));
+        let names: BTreeSet<String> = wanted.names.into_iter().collect();
+        let mut state = self.daemon.state.clone();
+        let mut shown = None;
+        loop {
+            let waited = Waited::of(&names, &state.borrow_and_update());
+            if waited.waiting.is_empty() {
+                return Ok(reply(json!(waited), false));
+            }
+            if more && shown.as_ref() != Some(&waited) {
+                send(&mut self.writer, &reply(json!(waited), true)).await?;
+            }
+            let changed = async {
+                match deadline {
+                    Some(deadline) => timeout_at(deadline, state.changed()).await.is_ok(),
+                    None => state.changed().await.is_ok(),
+                }
+            };
+            let changed = tokio::select! {
+                changed = changed => changed,
+                ended = self.frames.gone() => return Err(ended),
+            };
+            if !changed {
+                return Ok(reply(json!(waited), false));
+            }
+            shown = Some(waited);
+        }
+    }
+
+    fn refusal(&self, needed: Access) -> Option<Value> {
+        if self.peer.access >= needed {
+            return None;
+        }
+        tracing::info!(
+            uid = self.peer.uid,
+            ?needed,
+            "refused a call on the control socket"
+        );
+        let message = match needed {
+            Access::Change => "only root and the daemon's user may do this",
+            _ => "only root, the daemon's user and the group of socket.readers may do this",
+        };
+        Some(error_reply(
+            &format!("{INTERFACE}.PermissionDenied"),
+            json!({ "message": message }),
+        ))
+    }
+}
+
+impl Waited {
+    /// Which of `names` (none: all secrets) are not settled.
+    fn of(names: &BTreeSet<String>, snapshot: &Snapshot) -> Self {
+        let starting = snapshot.status.state == State::Starting;
+        let secrets = &snapshot.listing.secrets;
+        let known: BTreeSet<&str> = secrets.iter().map(|secret| secret.name.as_str()).collect();
+        let waiting = match (starting, names.is_empty()) {
+            // Before the first delivery nobody knows the names.
+            (true, true) => vec!["*".to_owned()],
+            (true, false) => names.iter().cloned().collect(),
+            (false, _) => {
+                let unknown = |name: &&String| !known.contains(name.as_str());
+                names.iter().filter(unknown).cloned().collect()
+            }
+        };
+        let asked = |name: &str| names.is_empty() || names.contains(name);
+        let degraded = snapshot.status.degraded.iter();
+        Self {
+            waiting,
+            degraded: degraded
+                .filter(|secret| asked(&secret.name))
+                .cloned()
+                .collect(),
+        }
+    }
+}
+
+enum Method {
+    /// Needs no right and no state.
+    Answer(Value),
+    List,
+    Reload,
+    Status,
+    Wait(WaitFor),
+}
+
+/// What `call` asks for, or the error to reply.
+fn method(call: &Call) -> Result<Method, Value> {
+    let Some((interface, name)) = call.method.rsplit_once('.') else {
+        return Err(service_error("InvalidParameter", "parameter", "method"));
+    };
+    if call.upgrade {
+        return Err(service_error(
+            "MethodNotImplemented",
+            "method",
+            &call.method,
+        ));
+    }
+    match (interface, name) {
+        (INTERFACE, "List") => Ok(Method::List),
+        (INTERFACE, "Reload") => Ok(Method::Reload),
+        (INTERFACE, "Status") => Ok(Method::Status),
+        (INTERFACE, "Wait") => wait_parameters(&call.parameters).map(Method::Wait),
+        (SERVICE, "GetInfo") => Ok(Method::Answer(reply(information(), false))),
+        (SERVICE, "GetInterfaceDescription") => describe(&call.parameters).map(Method::Answer),
+        (INTERFACE | SERVICE, _) => Err(service_error("MethodNotFound", "method", &call.method)),
+        _ => Err(service_error("InterfaceNotFound", "interface", interface)),
+    }
+}
+
+fn wait_parameters(parameters: &Value) -> Result<WaitFor, Value> {
+    if parameters.is_null() {
+        return Ok(WaitFor::default());
+    }
+    let wanted = serde_json::from_value::<WaitFor>(parameters.clone())
+        .map_err(|_| service_error("InvalidParameter", "parameter", "names, timeout"))?;
+    if wanted.names.len() > WAIT_NAMES {
+        return Err(service_error("InvalidParameter", "parameter", "names"));
+    }
+    Ok(wanted)
+}
+
+fn information() -> Value {
+    json!({
+        "vendor": "secretsd",
+        "product": "secretsd",
+        "version": env!("CARGO_PKG_VERSION"),
+        "url": env!("CARGO_PKG_REPOSITORY"),
+        "interfaces": [SERVICE, INTERFACE],
+    })
+}
+
+fn describe(parameters: &Value) -> Result<Value, Value> {
+    let interface = parameters.get("interface").and_then(Value::as_str);
+    let description = match interface {
+        Some(INTERFACE) => DESCRIPTION,
+        Some(SERVICE) => SERVICE_DESCRIPTION,
+        Some(other) => return Err(service_error("InterfaceNotFound", "interface", other)),
+        None => return Err(service_error("InvalidParameter", "parameter", "interface")),
+    };
+    Ok(reply(json!({ "description": description }), false))
+}
+
+fn reply(parameters: Value, continues: bool) -> Value {
+    if continues {
+        json!({ "parameters": parameters, "continues": true })
+    } else {
+        json!({ "parameters": parameters })
+    }
+}
+
+fn error_reply(error: &str, parameters: Value) -> Value {
+    json!({ "error": error, "parameters": parameters })
+}
+
+fn service_error(error: &str, parameter: &str, value: &str) -> Value {
+    error_reply(&format!("{SERVICE}.{error}"), json!({ parameter: value }))
+}
+
+/// The interface that Varlink itself defines.
+const SERVICE_DESCRIPTION: &str = "\
+interface org.varlink.service
+
+method GetInfo() -> (
+  vendor: string,
+  product: string,
+  version: string,
+  url: string,
+  interfaces: []string
+)
+
+method GetInterfaceDescription(interface: string) -> (description: string)
+
+error InterfaceNotFound (interface: string)
+error MethodNotFound (method: string)
+error MethodNotImplemented (method: string)
+error InvalidParameter (parameter: string)
+error PermissionDenied ()
+error ExpectedMore ()
+";
