@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | 0 | [`policy`] (crate) | creation rules as pure data: parse, select, analyse; no I/O, no crypto, no clock |
 //! | 1 | `error`, `limits` | the one error type with place and hint; named limits of every input |
+//! | 1 | `clock` | times as text |
 //! | 1 | `escape` | text from outside, made safe to show |
 //! | 1 | `secret` | the one type that holds plaintext and keys |
 //! | 2 | `sops` | the file format: text in, text out; does not know whose key opens a file |
@@ -19,6 +20,7 @@
 //!
 //! Imports point downwards only; `tests/layering.rs` checks it. Only `daemon` and `ctl` print, set up logging or exit.
 
+mod clock;
 mod config;
 mod control;
 mod ctl;

@@ -4,13 +4,18 @@
 
 mod args;
 mod completion;
+mod list;
 mod man;
+mod reload;
+mod status;
+mod wait;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser as _;
 
 use crate::{
+    control::client,
     error::{Error, Result},
     output::{Color, Outcome, Output, Settings, Verbosity},
     usage::Usage,
@@ -23,6 +28,13 @@ const PROGRAM: &str = "secretsctl";
 pub(crate) struct Context {
     pub(crate) global: Global,
     pub(crate) output: Output,
+}
+
+impl Global {
+    /// The daemon's socket.
+    fn socket(&self) -> PathBuf {
+        self.socket.clone().unwrap_or_else(client::default_socket)
+    }
 }
 
 /// Runs `secretsctl`.
@@ -43,7 +55,11 @@ pub fn main() -> ExitCode {
 fn dispatch(command: &Command, context: &mut Context) -> Result<Outcome> {
     match command {
         Command::Completion(args) => completion::run(args, context),
+        Command::List(args) => list::run(args, context),
         Command::Man(args) => man::run(args, context),
+        Command::Reload(args) => reload::run(args, context),
+        Command::Status(args) => status::run(args, context),
+        Command::Wait(args) => wait::run(args, context),
     }
 }
 
