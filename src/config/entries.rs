@@ -1,0 +1,562 @@
+//! `secrets`, `templates`, `match` and `defaults`: what is delivered and as whose.
+
+use std::{
+    collections::BTreeMap,
+    path::{Component, Path, PathBuf},
+};
+
+use super::{
+    Glob, Match, Place, Principal, SecretEntry, Settings, TemplateContent, TemplateEntry,
+    node::{Member, Node, Value},
+    reader::{Fields, Findings},
+};
+use crate::sops::format::Format;
+
+/// Bytes of one part of a delivered path.
+const PART_LENGTH: usize = 255;
+/// Bytes of a delivered path; with the generation's directory in front it must stay below 4096.
+const PATH_LENGTH: usize = 3500;
+
+/// Settings that an entry shares with `match` and, but for the last ones, with `defaults`.
+const SETTINGS: [&str; 8] = [
+    "owner",
+    "group",
+    "mode",
+    "early",
+    "restart-units",
+    "reload-units",
+    "rollback",
+    "on-change",
+];
+
+const FORMATS: [(&str, Format); 5] = [
+    ("yaml", Format::Yaml),
+    ("json", Format::Json),
+    ("dotenv", Format::Dotenv),
+    ("ini", Format::Ini),
+    ("binary", Format::Binary),
+];
+
+/// `defaults`: what an entry says when it says nothing.
+#[derive(Clone, Default)]
+pub(super) struct Defaults {
+    pub(super) file: Option<String>,
+    pub(super) owner: Option<Principal>,
+    pub(super) group: Option<Principal>,
+    pub(super) mode: Option<u32>,
+}
+
+impl Defaults {
+    pub(super) fn read(node: &Node, repository: &Path, findings: &mut Findings) -> Self {
+        let Some(fields) = findings.fields(node, "`defaults`", &["file", "owner", "group", "mode"])
+        else {
+            return Self::default();
+        };
+        Self {
+            file: fields
+                .find("file")
+                .and_then(|node| repository_file(node, repository, findings)),
+            owner: fields
+                .find("owner")
+                .and_then(|node| findings.principal(node, "owner")),
+            group: fields
+                .find("group")
+                .and_then(|node| findings.principal(node, "group")),
+            mode: fields
+                .find("mode")
+                .and_then(|node| findings.mode(node, "mode")),
+        }
+    }
+
+    /// As settings of something that has none of its own.
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            owner: self.owner.clone(),
+            group: self.group.clone(),
+            mode: self.mode.unwrap_or(0o400),
+            early: false,
+            restart_units: Vec::new(),
+            reload_units: Vec::new(),
+            on_change: Vec::new(),
+            rollback: false,
+        }
+    }
+}
+
+/// What the entries of all files add up to.
+#[derive(Default)]
+pub(super) struct Entries {
+    pub(super) secrets: Vec<SecretEntry>,
+    pub(super) templates: Vec<TemplateEntry>,
+    pub(super) matches: Vec<Match>,
+}
+
+/// What entries are read against.
+pub(super) struct Context<'a> {
+    pub(super) repository: &'a Path,
+    pub(super) runtime_directory: &'a Path,
+    pub(super) defaults: &'a Defaults,
+}
+
+impl Entries {
+    pub(super) fn read_matches(
+        &mut self,
+        node: &Node,
+        context: &Context<'_>,
+        findings: &mut Findings,
+    ) {
+        let items = match &node.value {
+            Value::Null => return,
+            Value::List(items) => items,
+            _ => return findings.error(&node.place, "config-type", "`match` must be a list"),
+        };
+        let mut known = vec!["path"];
+        known.extend(SETTINGS);
+        for item in items {
+            let Some(fields) = findings.fields(item, "an entry of `match`", &known) else {
+                continue;
+            };
+            let settings = settings(&fields, context, findings);
+            let Some(path) = fields.find("path") else {
+                findings.error(
+                    &item.place,
+                    "missing-key",
+                    "an entry of `match` needs a `path`",
+                );
+                continue;
+            };
+            let Some(text) = findings.text(path, "path") else {
+                continue;
+            };
+            match Glob::parse(text) {
+                Ok(glob) => self.matches.push(Match { glob, settings }),
+                Err(message) => findings.error(&path.place, "config-value", message),
+            }
+        }
+    }
+
+    pub(super) fn read_secrets(
+        &mut self,
+        node: &Node,
+        context: &Context<'_>,
+        findings: &mut Findings,
+    ) {
+        let mut known = vec!["file", "key", "format", "path"];
+        known.extend(SETTINGS);
+        for member in members(node, "secrets", findings) {
+            let Some(fields) = findings.fields(&member.node, "a secret", &known) else {
+                continue;
+            };
+            let settings = settings(&fields, context, findings);
+            let (location, link) = place_of(member, &fields, context, findings);
+            let key = fields
+                .find("key")
+                .map_or_else(Vec::new, |node| key(node, findings));
+            let format = fields
+                .find("format")
+                .and_then(|node| findings.choice(node, "format", &FORMATS));
+            let file = match fields.find("file") {
+                Some(node) => repository_file(node, context.repository, findings),
+                None if context.defaults.file.is_some() => context.defaults.file.clone(),
+                None => {
+                    let message = format!(
+                        "the secret `{}` names no `file`, and there is none in `defaults`",
+                        member.key
+                    );
+                    findings.error(&member.key_place, "missing-key", message);
+                    None
+                }
+            };
+            let (Some(file), Some(location)) = (file, location) else {
+                continue;
+            };
+            let (name, place) = (member.key.clone(), member.key_place.clone());
+            self.secrets.push(SecretEntry {
+                name,
+                place,
+                file,
+                key,
+                format,
+                location,
+                link,
+                settings,
+            });
+        }
+    }
+
+    pub(super) fn read_templates(
+        &mut self,
+        node: &Node,
+        context: &Context<'_>,
+        findings: &mut Findings,
+    ) {
+        let mut known = vec!["content", "file", "environment", "path"];
+        known.extend(SETTINGS.iter().filter(|key| **key != "rollback"));
+        for member in members(node, "templates", findings) {
+            let Some(fields) = findings.fields(&member.node, "a template", &known) else {
+                continue;
+            };
+            let settings = settings(&fields, context, findings);
+            let (location, link) = place_of(member, &fields, context, findings);
+            let environment = match fields.find("environment") {
+                Some(node) => findings.flag(node, "environment").unwrap_or_default(),
+                None => member.key.ends_with(".env"),
+            };
+            let content = match (fields.find("content"), fields.find("file")) {
+                (Some(node), None) => findings
+                    .text(node, "content")
+                    .map(|text| TemplateContent::Text(text.to_owned())),
+                (None, Some(node)) => findings.path(node, "file").map(TemplateContent::File),
+                _ => {
+                    let message = format!(
+                        "the template `{}` needs either `content` or `file`",
+                        member.key
+                    );
+                    findings.error(&member.key_place, "missing-key", message);
+                    None
+                }
+            };
+            let (Some(content), Some(location)) = (content, location) else {
+                continue;
+            };
+            let (name, place) = (member.key.clone(), member.key_place.clone());
+            self.templates.push(TemplateEntry {
+                name,
+                place,
+                content,
+                environment,
+                location,
+                link,
+                settings,
+            });
+        }
+    }
+
+    /// Checks what concerns several entries: names, delivered paths and links given twice, a file where another needs
+    /// a directory.
+    pub(super) fn check(&self, findings: &mut Findings) {
+        let mut names: BTreeMap<&str, &Place> = BTreeMap::new();
+        let mut locations: BTreeMap<&str, (&str, &Place)> = BTreeMap::new();
+        let mut links: BTreeMap<&Path, (&str, &Place)> = BTreeMap::new();
+        for (name, location, link, place) in self.outputs() {
+            if let Some(first) = names.insert(name, place) {
+                let error = place.error(
+                    "duplicate-name",
+                    format!("the name `{name}` is given twice; first in {}", at(first)),
+                );
+                findings.errors.push(
+                    error.with_hint("secrets and templates of all files share one set of names"),
+                );
+                continue;
+            }
+            if let Some((other, first)) = locations.insert(location, (name, place)) {
+                let message = format!(
+                    "`{name}` has the same path as `{other}`, which stands in {}",
+                    at(first)
+                );
+                findings.error(place, "duplicate-path", message);
+            }
+            if let Some((link, (other, first))) =
+                link.and_then(|link| links.insert(link, (name, place)).map(|old| (link, old)))
+            {
+                let message = format!(
+                    "`{name}` has the same path {} as `{other}`, which stands in {}",
+                    link.display(),
+                    at(first)
+                );
+                findings.error(place, "duplicate-path", message);
+            }
+        }
+        for (location, (name, place)) in &locations {
+            let directories = location
+                .match_indices('/')
+                .filter_map(|(end, _)| location.get(..end));
+            for (other, first) in directories.filter_map(|directory| locations.get(directory)) {
+                let message = format!(
+                    "`{name}` needs a directory where `{other}`, which stands in {}, is a file",
+                    at(first)
+                );
+                findings.error(place, "duplicate-path", message);
+            }
+        }
+    }
+
+    fn outputs(&self) -> impl Iterator<Item = (&str, &str, Option<&Path>, &Place)> {
+        let secrets = self.secrets.iter().map(|e| {
+            (
+                e.name.as_str(),
+                e.location.as_str(),
+                e.link.as_deref(),
+                &e.place,
+            )
+        });
+        let templates = self.templates.iter().map(|e| {
+            (
+                e.name.as_str(),
+                e.location.as_str(),
+                e.link.as_deref(),
+                &e.place,
+            )
+        });
+        secrets.chain(templates)
+    }
+}
+
+/// What keeps `path` from being a path below a directory.
+pub(crate) fn unsafe_path(path: &str) -> Option<String> {
+    if path.is_empty() {
+        return Some("is empty".to_owned());
+    }
+    if path.len() > PATH_LENGTH {
+        return Some(format!("is longer than {PATH_LENGTH} bytes"));
+    }
+    path.split('/').find_map(unsafe_part)
+}
+
+/// What keeps `part` from being the name of a file.
+pub(crate) fn unsafe_part(part: &str) -> Option<String> {
+    match part {
+        "" => Some("has an empty part".to_owned()),
+        "." | ".." => Some(format!("has the part `{part}`")),
+        _ if part.len() > PART_LENGTH => {
+            Some(format!("has a part of more than {PART_LENGTH} bytes"))
+        }
+        _ if part.contains(['\0', '/']) => {
+            Some("has a part with a slash or a NUL character".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn members<'n>(node: &'n Node, what: &'static str, findings: &mut Findings) -> &'n [Member] {
+    match &node.value {
+        Value::Map(members) => members,
+        Value::Null => &[],
+        _ => {
+            findings.error(
+                &node.place,
+                "config-type",
+                format!("`{what}` must be a mapping of names"),
+            );
+            &[]
+        }
+    }
+}
+
+fn settings(fields: &Fields<'_>, context: &Context<'_>, findings: &mut Findings) -> Settings {
+    let mut settings = context.defaults.settings();
+    if let Some(owner) = fields
+        .find("owner")
+        .and_then(|node| findings.principal(node, "owner"))
+    {
+        settings.owner = Some(owner);
+    }
+    if let Some(group) = fields
+        .find("group")
+        .and_then(|node| findings.principal(node, "group"))
+    {
+        settings.group = Some(group);
+    }
+    if let Some(mode) = fields
+        .find("mode")
+        .and_then(|node| findings.mode(node, "mode"))
+    {
+        settings.mode = mode;
+    }
+    if let Some(member) = fields.member("early") {
+        settings.early = findings.flag(&member.node, "early").unwrap_or_default();
+        if settings.early {
+            warn_later(
+                findings,
+                &member.key_place,
+                "early delivery",
+                "it is delivered together with the others",
+            );
+        }
+    }
+    if let Some(rollback) = fields
+        .find("rollback")
+        .and_then(|node| findings.flag(node, "rollback"))
+    {
+        settings.rollback = rollback;
+    }
+    for (key, units) in [
+        ("restart-units", &mut settings.restart_units),
+        ("reload-units", &mut settings.reload_units),
+    ] {
+        let Some(member) = fields.member(key) else {
+            continue;
+        };
+        *units = findings.texts(&member.node, key);
+        for unit in units.iter() {
+            if let Some(message) = wrong_unit(unit) {
+                findings.error(&member.node.place, "config-value", message);
+            }
+        }
+        if !units.is_empty() {
+            let instead = "until then use `on-change` or a path unit";
+            warn_later(
+                findings,
+                &member.key_place,
+                &format!("`{key}` (nothing is restarted or reloaded yet)"),
+                instead,
+            );
+        }
+    }
+    if let Some(node) = fields.find("on-change") {
+        settings.on_change = findings.texts(node, "on-change");
+        if settings
+            .on_change
+            .first()
+            .is_some_and(|program| !program.starts_with('/'))
+        {
+            findings.error(
+                &node.place,
+                "config-value",
+                "`on-change` must begin with the absolute path of a program",
+            );
+        }
+    }
+    settings
+}
+
+fn warn_later(findings: &mut Findings, place: &Place, what: &str, hint: &str) {
+    let warning = place.error(
+        "not-yet",
+        format!("{what} comes with a later release of secretsd"),
+    );
+    findings.warnings.push(warning.with_hint(hint));
+}
+
+fn wrong_unit(unit: &str) -> Option<String> {
+    const KINDS: [&str; 4] = [".service", ".socket", ".timer", ".path"];
+    if unit.ends_with(".target") {
+        return Some(format!(
+            "`{unit}` is a target: restarting one takes down more than was meant"
+        ));
+    }
+    let name = KINDS.iter().find_map(|kind| unit.strip_suffix(kind));
+    let valid = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
+    if name.is_some_and(|name| !name.is_empty() && name.chars().all(valid)) {
+        return None;
+    }
+    Some(format!(
+        "`{unit}` is no name of a service, socket, timer or path unit"
+    ))
+}
+
+/// Where an entry arrives: below the runtime directory, and with a link where `path` leads elsewhere.
+fn place_of(
+    member: &Member,
+    fields: &Fields<'_>,
+    context: &Context<'_>,
+    findings: &mut Findings,
+) -> (Option<String>, Option<PathBuf>) {
+    let name = &member.key;
+    if let Some(reason) = unsafe_path(name) {
+        let error = member
+            .key_place
+            .error("unsafe-path", format!("the name `{name}` {reason}"));
+        findings.errors.push(error.with_hint(
+            "a name is a relative path below the runtime directory, such as `postgres/password`",
+        ));
+        return (None, None);
+    }
+    let Some(node) = fields.find("path") else {
+        return (Some(name.clone()), None);
+    };
+    let Some(text) = findings.text(node, "path") else {
+        return (Some(name.clone()), None);
+    };
+    let path = Path::new(text);
+    let climbs = path
+        .components()
+        .any(|part| matches!(part, Component::ParentDir));
+    if !path.is_absolute() || climbs || text.ends_with('/') {
+        let error = node.place.error(
+            "unsafe-path",
+            format!("`{text}` must be an absolute path of a file, without `..`"),
+        );
+        findings.errors.push(error);
+        return (Some(name.clone()), None);
+    }
+    let path = super::reader::tidy(path);
+    let Ok(below) = path.strip_prefix(context.runtime_directory) else {
+        if path.starts_with(generations_directory(context.runtime_directory)) {
+            let message = format!(
+                "`{text}` lies in the directory of the generations, which is secretsd's own"
+            );
+            findings.error(&node.place, "unsafe-path", message);
+        }
+        return (Some(name.clone()), Some(path));
+    };
+    let Some(below) = below.to_str().filter(|below| unsafe_path(below).is_none()) else {
+        findings.error(
+            &node.place,
+            "unsafe-path",
+            format!("`{text}` is no path of a file below the runtime directory"),
+        );
+        return (None, None);
+    };
+    (Some(below.to_owned()), None)
+}
+
+/// `/run/secrets.d` for `/run/secrets`.
+pub(crate) fn generations_directory(runtime_directory: &Path) -> PathBuf {
+    let mut name = runtime_directory.as_os_str().to_owned();
+    name.push(".d");
+    PathBuf::from(name)
+}
+
+/// A path in the repository. An absolute one is accepted where it begins with the repository's own.
+fn repository_file(node: &Node, repository: &Path, findings: &mut Findings) -> Option<String> {
+    let text = findings.text(node, "file")?;
+    let path = Path::new(text);
+    let relative = if path.is_absolute() {
+        path.strip_prefix(repository).ok()
+    } else {
+        Some(path)
+    };
+    let relative = relative
+        .map(super::reader::tidy)
+        .and_then(|path| path.to_str().map(str::to_owned));
+    let Some(relative) = relative.filter(|relative| unsafe_path(relative).is_none()) else {
+        let error = node.place.error(
+            "unsafe-path",
+            format!("`{text}` is no path of a file in the repository"),
+        );
+        findings.errors.push(error.with_hint(format!(
+            "paths of files are relative to {}",
+            repository.display()
+        )));
+        return None;
+    };
+    Some(relative)
+}
+
+fn key(node: &Node, findings: &mut Findings) -> Vec<String> {
+    let key = match &node.value {
+        Value::List(_) => findings.texts(node, "key"),
+        Value::Text { text, .. } => text.split('/').map(str::to_owned).collect(),
+        _ => {
+            findings.error(
+                &node.place,
+                "config-type",
+                "`key` must be a list of keys or a text such as `a/b`",
+            );
+            return Vec::new();
+        }
+    };
+    if key.is_empty() || (key.iter().any(String::is_empty) && !matches!(node.value, Value::List(_)))
+    {
+        let error = node.place.error("config-value", "`key` has an empty part");
+        findings.errors.push(error.with_hint(
+            "leave `key` out to deliver the whole document; write `[\"\"]` for an empty key",
+        ));
+    }
+    key
+}
+
+fn at(place: &Place) -> String {
+    format!("{}:{}", place.file.display(), place.position.line)
+}

@@ -1,0 +1,299 @@
+//! The sections of the main file that say how to run, not what to deliver.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{
+    IdentitySource, Log, LogFormat, LogLevel, PluginSettings, Principal, Watch,
+    node::{Member, Node, Value},
+    reader::Findings,
+};
+use crate::limits::Limits;
+
+pub(super) fn socket(node: &Node, findings: &mut Findings) -> (Option<PathBuf>, Option<Principal>) {
+    let Some(fields) = findings.fields(node, "`socket`", &["path", "readers"]) else {
+        return (None, None);
+    };
+    let path = fields
+        .find("path")
+        .and_then(|node| findings.path(node, "socket.path"));
+    let readers = fields
+        .find("readers")
+        .and_then(|node| findings.principal(node, "socket.readers"));
+    (path, readers)
+}
+
+pub(super) fn identities(node: &Node, findings: &mut Findings) -> Vec<IdentitySource> {
+    const KINDS: [&str; 4] = [
+        "age-key-file",
+        "ssh-key-file",
+        "plugin-identity-file",
+        "yubikey",
+    ];
+    let items = match &node.value {
+        Value::Null => return Vec::new(),
+        Value::List(items) => items,
+        _ => {
+            findings.error(&node.place, "config-type", "`identities` must be a list");
+            return Vec::new();
+        }
+    };
+    let mut identities = Vec::new();
+    for item in items {
+        let Some(fields) = findings.fields(item, "an identity", &KINDS) else {
+            continue;
+        };
+        let [
+            Member {
+                key,
+                key_place,
+                node,
+            },
+        ] = fields.all()
+        else {
+            let message = format!("an identity is one of {}", KINDS.join(", "));
+            findings.error(&item.place, "config-value", message);
+            continue;
+        };
+        if key == "yubikey" {
+            let hint = "use age-plugin-yubikey meanwhile: `plugin-identity-file` with the identity that it prints";
+            findings.later(key_place, "opening files with a YubiKey over PC/SC", hint);
+            continue;
+        }
+        let Some(path) = findings.path(node, key) else {
+            continue;
+        };
+        let source = match key.as_str() {
+            "age-key-file" => IdentitySource::AgeKeyFile(path),
+            "ssh-key-file" => IdentitySource::SshKeyFile(path),
+            "plugin-identity-file" => IdentitySource::PluginIdentityFile(path),
+            _ => continue, // unknown and reported as such
+        };
+        if identities.contains(&source) {
+            findings.error(
+                &item.place,
+                "duplicate-identity",
+                "this identity is listed twice",
+            );
+        } else {
+            identities.push(source);
+        }
+    }
+    identities
+}
+
+pub(super) fn plugins(node: &Node, findings: &mut Findings) -> PluginSettings {
+    let Some(fields) = findings.fields(node, "`plugins`", &["directories", "allow"]) else {
+        return PluginSettings::default();
+    };
+    let directories = fields
+        .find("directories")
+        .map(|node| findings.paths(node, "plugins.directories"));
+    let allow = fields.find("allow").map(|node| {
+        let names = findings.texts(node, "plugins.allow");
+        for name in &names {
+            let valid =
+                |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-._".contains(c);
+            if name.is_empty() || !name.chars().all(valid) {
+                let message = format!(
+                    "`{name}` is no name of a plugin: `yubikey` stands for age-plugin-yubikey"
+                );
+                findings.error(&node.place, "config-value", message);
+            }
+        }
+        names
+    });
+    PluginSettings {
+        directories: directories.unwrap_or_default(),
+        allow: allow.unwrap_or_default(),
+    }
+}
+
+pub(super) fn watch(node: &Node, findings: &mut Findings, watch: &mut Watch) {
+    let Some(fields) = findings.fields(node, "`watch`", &["debounce", "poll"]) else {
+        return;
+    };
+    if let Some(debounce) = fields
+        .find("debounce")
+        .and_then(|node| findings.duration(node, "watch.debounce"))
+    {
+        watch.debounce = debounce;
+    }
+    let Some(node) = fields.find("poll") else {
+        return;
+    };
+    if matches!(&node.value, Value::Text { text, plain: true } if matches!(text.as_str(), "off" | "no" | "false"))
+    {
+        watch.poll = None;
+    } else if let Some(poll) = findings.duration(node, "watch.poll") {
+        if poll < Duration::from_millis(100) {
+            findings.error(
+                &node.place,
+                "config-value",
+                "`watch.poll` must be `off` or at least 100ms",
+            );
+        } else {
+            watch.poll = Some(poll);
+        }
+    }
+}
+
+pub(super) fn log(node: &Node, findings: &mut Findings, log: &mut Log) {
+    const FORMATS: [(&str, LogFormat); 4] = [
+        ("auto", LogFormat::Auto),
+        ("text", LogFormat::Text),
+        ("json", LogFormat::Json),
+        ("journal", LogFormat::Journal),
+    ];
+    const LEVELS: [(&str, LogLevel); 5] = [
+        ("error", LogLevel::Error),
+        ("warn", LogLevel::Warn),
+        ("info", LogLevel::Info),
+        ("debug", LogLevel::Debug),
+        ("trace", LogLevel::Trace),
+    ];
+    let Some(fields) = findings.fields(node, "`log`", &["format", "level"]) else {
+        return;
+    };
+    if let Some(format) = fields
+        .find("format")
+        .and_then(|node| findings.choice(node, "log.format", &FORMATS))
+    {
+        log.format = format;
+    }
+    if let Some(level) = fields
+        .find("level")
+        .and_then(|node| findings.choice(node, "log.level", &LEVELS))
+    {
+        log.level = level;
+    }
+}
+
+pub(super) fn limits(node: &Node, findings: &mut Findings, limits: &mut Limits) {
+    let known = ["file-size", "files", "nesting", "values"];
+    let Some(fields) = findings.fields(node, "`limits`", &known) else {
+        return;
+    };
+    if let Some(size) = fields
+        .find("file-size")
+        .and_then(|node| findings.size(node, "limits.file-size"))
+    {
+        limits.file_size = size;
+    }
+    for (key, limit) in [
+        ("files", &mut limits.files),
+        ("nesting", &mut limits.nesting),
+        ("values", &mut limits.values),
+    ] {
+        let Some(node) = fields.find(key) else {
+            continue;
+        };
+        if let Some(count) = findings.count(node, key, 1) {
+            *limit = count;
+        }
+    }
+    // The readers walk documents recursively; beyond this a thread's stack is what ends them.
+    if limits.nesting > 512 {
+        findings.error(
+            &node.place,
+            "config-value",
+            "`limits.nesting` can be 512 at most",
+        );
+    }
+}
+
+/// `rekey`: this release delivers and does not re-key, so `mode: off` is the only one.
+pub(super) fn rekey(node: &Node, findings: &mut Findings) {
+    let known = [
+        "mode",
+        "pinned-recipients",
+        "required-recipients",
+        "on-rekey",
+    ];
+    let Some(fields) = findings.fields(node, "`rekey`", &known) else {
+        return;
+    };
+    let modes = [("off", "off"), ("approve", "approve"), ("auto", "auto")];
+    if let Some(node) = fields.find("mode") {
+        match findings.choice(node, "rekey.mode", &modes) {
+            None | Some("off") => {}
+            Some("auto") if fields.find("pinned-recipients").is_none() => {
+                let message = "`rekey.mode: auto` without `pinned-recipients` would let every author of the rules widen access";
+                findings.error(&node.place, "config-value", message);
+            }
+            Some(_) => findings.later(
+                &node.place,
+                "re-keying by the daemon",
+                "set `rekey.mode: off`",
+            ),
+        }
+    }
+    // With the mode `off` these have nothing to act on; they are checked so that switching the mode brings no surprise.
+    if let Some(node) = fields.find("pinned-recipients") {
+        findings.path(node, "rekey.pinned-recipients");
+    }
+    for key in ["required-recipients", "on-rekey"] {
+        if let Some(node) = fields.find(key) {
+            findings.texts(node, key);
+        }
+    }
+}
+
+/// `restart`: nothing is restarted yet, so there is nothing to spread over time.
+pub(super) fn restart(node: &Node, findings: &mut Findings) {
+    let Some(fields) = findings.fields(node, "`restart`", &["jitter"]) else {
+        return;
+    };
+    let Some(node) = fields.find("jitter") else {
+        return;
+    };
+    if findings
+        .duration(node, "restart.jitter")
+        .is_some_and(|jitter| !jitter.is_zero())
+    {
+        findings.later(
+            &node.place,
+            "spreading restarts over time",
+            "remove the line or write `jitter: 0s`",
+        );
+    }
+}
+
+/// `metrics`: an empty file name means none.
+pub(super) fn metrics(node: &Node, findings: &mut Findings) {
+    let Some(fields) = findings.fields(node, "`metrics`", &["file"]) else {
+        return;
+    };
+    let Some(node) = fields.find("file") else {
+        return;
+    };
+    if findings
+        .text(node, "metrics.file")
+        .is_some_and(|file| !file.is_empty())
+    {
+        findings.later(
+            &node.place,
+            "writing metrics",
+            "remove the section; `secretsctl status --json` tells the state",
+        );
+    }
+}
+
+/// `unlock` and `credentials` have no part that could be kept.
+pub(super) fn refuse_later(member: &Member, findings: &mut Findings) {
+    if matches!(&member.node.value, Value::Null)
+        || matches!(&member.node.value, Value::Map(m) if m.is_empty())
+    {
+        return;
+    }
+    let (what, hint) = match member.key.as_str() {
+        "credentials" => (
+            "serving credentials to systemd",
+            "let units read the delivered files, or `LoadCredential=NAME:/run/secrets/NAME`",
+        ),
+        _ => (
+            "unlocking identities that need a person",
+            "use identities that open without one, and remove the section",
+        ),
+    };
+    findings.later(&member.key_place, what, hint);
+}
