@@ -1,1 +1,3 @@
 //! SOPS creation rules as pure data and functions.
+
+pub mod yaml;
