@@ -1,7 +1,13 @@
 //! `make bench`: what delivery costs, measured in one run beside the floor (the bare cryptography and the writing of the
 //! files, on as many threads) and beside real sops. Nothing is asserted: figures depend on the machine.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and ends by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints, and ends by panicking"
+)]
 
 use std::{
     fs,
@@ -42,14 +48,25 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let memory = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(|| PathBuf::from("/dev/shm"), PathBuf::from);
-        let dir = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir_in("/dev/shm")).expect("a tmpfs");
+        let memory = std::env::var_os("XDG_RUNTIME_DIR")
+            .map_or_else(|| PathBuf::from("/dev/shm"), PathBuf::from);
+        let dir = tempfile::tempdir_in(memory)
+            .or_else(|_| tempfile::tempdir_in("/dev/shm"))
+            .expect("a tmpfs");
         let peers = std::env::var_os("SECRETSD_PEERS").map_or_else(
             || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/bin"),
             PathBuf::from,
         );
-        let bench = Self { dir, key: age::x25519::Identity::generate(), sops: peers.join("sops-3.13.3") };
-        fs::write(bench.path("key.txt"), format!("{}\n", bench.key.to_string().expose_secret())).unwrap();
+        let bench = Self {
+            dir,
+            key: age::x25519::Identity::generate(),
+            sops: peers.join("sops-3.13.3"),
+        };
+        fs::write(
+            bench.path("key.txt"),
+            format!("{}\n", bench.key.to_string().expose_secret()),
+        )
+        .unwrap();
         println!("{} threads, {}", threads(), bench.dir.path().display());
         bench
     }
@@ -60,7 +77,10 @@ impl Bench {
 
     /// 1,000 secrets from 100 files, from the start of the process to the end.
     fn deliver(&self) {
-        title(&format!("deliver {} secrets from {FILES} files", FILES * VALUES));
+        title(&format!(
+            "deliver {} secrets from {FILES} files",
+            FILES * VALUES
+        ));
         let files = self.repository("deliver", FILES);
 
         let sealed: Vec<Sealed> = files.iter().map(|file| Sealed::read(file)).collect();
@@ -70,7 +90,11 @@ impl Bench {
         let ours = median(ROUNDS, || {
             let runtime = self.path("deliver-run");
             let started = Instant::now();
-            let status = self.secretsd("deliver", &runtime).arg("--once").status().unwrap();
+            let status = self
+                .secretsd("deliver", &runtime)
+                .arg("--once")
+                .status()
+                .unwrap();
             let took = started.elapsed();
             assert!(status.success());
             assert!(runtime.join("service-0000.yaml/key-0").exists());
@@ -89,7 +113,11 @@ impl Bench {
                 }
                 started.elapsed()
             });
-            row(&format!("sops decrypt, {FILES} times (writes nothing)"), theirs, Some(floor));
+            row(
+                &format!("sops decrypt, {FILES} times (writes nothing)"),
+                theirs,
+                Some(floor),
+            );
         }
     }
 
@@ -105,7 +133,8 @@ impl Bench {
                         let key = unwrap(&file.wrapped, &self.key);
                         for (at, value) in file.values.iter().enumerate() {
                             let plain = value.open(&key);
-                            fs::write(target.join(format!("{number}-{index}-{at}")), plain).unwrap();
+                            fs::write(target.join(format!("{number}-{index}-{at}")), plain)
+                                .unwrap();
                         }
                     }
                 });
@@ -118,7 +147,10 @@ impl Bench {
 
     /// From the rename of a changed file to the moment when its new bytes can be read.
     fn change(&self) {
-        title(&format!("change one file of {FILES}, debounce {} ms", DEBOUNCE.as_millis()));
+        title(&format!(
+            "change one file of {FILES}, debounce {} ms",
+            DEBOUNCE.as_millis()
+        ));
         let repository = self.path("deliver");
         let runtime = self.path("change-run");
         let mut daemon = Running(self.secretsd("deliver", &runtime).spawn().unwrap());
@@ -129,7 +161,11 @@ impl Bench {
         for round in 0..ROUNDS {
             let new = format!("changed-{round}");
             let staged = self.path("staged.yaml");
-            fs::write(&staged, self.encrypt("secrets/service-0007.yaml", &format!("key-0: {new}\n"))).unwrap();
+            fs::write(
+                &staged,
+                self.encrypt("secrets/service-0007.yaml", &format!("key-0: {new}\n")),
+            )
+            .unwrap();
             // Let everything come to rest, so that each change is seen alone.
             thread::sleep(DEBOUNCE * 2);
             let started = Instant::now();
@@ -138,10 +174,26 @@ impl Bench {
             samples.push(started.elapsed());
         }
         samples.sort();
-        row("rename -> readable, median", samples[samples.len() / 2], None);
-        row("rename -> readable, worst", samples[samples.len() - 1], None);
-        row("above debounce, median", samples[samples.len() / 2].saturating_sub(DEBOUNCE), None);
-        row("above debounce, worst", samples[samples.len() - 1].saturating_sub(DEBOUNCE), None);
+        row(
+            "rename -> readable, median",
+            samples[samples.len() / 2],
+            None,
+        );
+        row(
+            "rename -> readable, worst",
+            samples[samples.len() - 1],
+            None,
+        );
+        row(
+            "above debounce, median",
+            samples[samples.len() / 2].saturating_sub(DEBOUNCE),
+            None,
+        );
+        row(
+            "above debounce, worst",
+            samples[samples.len() - 1].saturating_sub(DEBOUNCE),
+            None,
+        );
         daemon.stop();
         remove_runtime(&runtime);
     }
@@ -160,12 +212,25 @@ impl Bench {
             let ours = median(3, || {
                 let started = Instant::now();
                 let mut command = Command::new(env!("CARGO_BIN_EXE_secretsctl"));
-                let output = command.arg("-i").arg(self.path("key.txt")).arg("decrypt").arg(&file).output().unwrap();
+                let output = command
+                    .arg("-i")
+                    .arg(self.path("key.txt"))
+                    .arg("decrypt")
+                    .arg(&file)
+                    .output()
+                    .unwrap();
                 assert!(output.status.success() && output.stdout.len() == plain.len());
                 started.elapsed()
             });
             let per_value = ours.as_secs_f64() * 1e6 / f64::from(values);
-            row(&format!("{values} values, {:.1} MB, {per_value:.2} us per value", size as f64 / 1e6), ours, None);
+            row(
+                &format!(
+                    "{values} values, {:.1} MB, {per_value:.2} us per value",
+                    size as f64 / 1e6
+                ),
+                ours,
+                None,
+            );
             if self.sops.exists() {
                 let theirs = median(1, || {
                     let started = Instant::now();
@@ -189,22 +254,39 @@ impl Bench {
 
         let log = self.path("strace");
         let pid = daemon.0.id();
-        match Command::new("strace").args(["-f", "-qq", "-o"]).arg(&log).args(["-p", &pid.to_string()]).spawn() {
+        match Command::new("strace")
+            .args(["-f", "-qq", "-o"])
+            .arg(&log)
+            .args(["-p", &pid.to_string()])
+            .spawn()
+        {
             Ok(mut strace) => {
                 thread::sleep(Duration::from_secs(10));
                 // What a thread waits in is shown when strace lets go of it; it is `<detached ...>` or unfinished.
-                let _ = Command::new("kill").args(["-INT", &strace.id().to_string()]).status();
+                let _ = Command::new("kill")
+                    .args(["-INT", &strace.id().to_string()])
+                    .status();
                 strace.wait().unwrap();
                 let text = fs::read_to_string(&log).unwrap();
-                let wake_ups = text.lines().filter(|line| line.contains(") = ") || line.contains("resumed>")).count();
+                let wake_ups = text
+                    .lines()
+                    .filter(|line| line.contains(") = ") || line.contains("resumed>"))
+                    .count();
                 println!("  {:<58} {wake_ups:>9}", "system calls that returned");
             }
             Err(error) => println!("  NOT RUN: strace: {error}"),
         }
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         for name in ["VmRSS", "RssAnon", "VmHWM"] {
-            let line = status.lines().find(|line| line.starts_with(name)).unwrap_or_default();
-            let value = line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default();
+            let line = status
+                .lines()
+                .find(|line| line.starts_with(name))
+                .unwrap_or_default();
+            let value = line
+                .split_whitespace()
+                .nth(1)
+                .and_then(|kib| kib.parse::<f64>().ok())
+                .unwrap_or_default();
             println!("  {name:<58} {:>9.1} MiB", value / 1024.0);
         }
         daemon.stop();
@@ -220,7 +302,9 @@ impl Bench {
         (0..files)
             .map(|file| {
                 let name = format!("secrets/service-{file:04}.yaml");
-                let plain: String = (0..VALUES).map(|value| format!("key-{value}: value-{file}-{value}\n")).collect();
+                let plain: String = (0..VALUES)
+                    .map(|value| format!("key-{value}: value-{file}-{value}\n"))
+                    .collect();
                 let path = repository.join(&name);
                 fs::write(&path, self.encrypt(&name, &plain)).unwrap();
                 path
@@ -232,16 +316,26 @@ impl Bench {
     fn encrypt(&self, name: &str, plain: &str) -> Vec<u8> {
         let source = self.path(&format!("plain-{}", name.replace('/', "-")));
         fs::write(&source, plain).unwrap();
-        let output =
-            self.sops(&["encrypt", "--age", &self.key.to_public().to_string()]).arg(&source).output().expect("sops");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let output = self
+            .sops(&["encrypt", "--age", &self.key.to_public().to_string()])
+            .arg(&source)
+            .output()
+            .expect("sops");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         fs::remove_file(source).unwrap();
         output.stdout
     }
 
     fn sops(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.sops);
-        command.args(args).env("SOPS_AGE_KEY_FILE", self.path("key.txt")).env("SOPS_DISABLE_VERSION_CHECK", "1");
+        command
+            .args(args)
+            .env("SOPS_AGE_KEY_FILE", self.path("key.txt"))
+            .env("SOPS_DISABLE_VERSION_CHECK", "1");
         command
     }
 
@@ -280,9 +374,16 @@ impl Sealed {
         let text = fs::read_to_string(path).unwrap();
         let begin = text.find("-----BEGIN").unwrap();
         let end = text.find("-----END AGE ENCRYPTED FILE-----").unwrap();
-        let wrapped = text[begin..end].lines().map(|line| format!("{}\n", line.trim())).collect::<String>()
+        let wrapped = text[begin..end]
+            .lines()
+            .map(|line| format!("{}\n", line.trim()))
+            .collect::<String>()
             + "-----END AGE ENCRYPTED FILE-----\n";
-        let values = text.lines().take_while(|line| !line.starts_with("sops:")).map(Value::read).collect();
+        let values = text
+            .lines()
+            .take_while(|line| !line.starts_with("sops:"))
+            .map(Value::read)
+            .collect();
         Self { wrapped, values }
     }
 }
@@ -292,25 +393,42 @@ impl Value {
         let (key, sealed) = line.split_once(": ").unwrap();
         let part = |name: &str| {
             let rest = &sealed[sealed.find(name).unwrap() + name.len()..];
-            BASE64_STANDARD.decode(&rest[..rest.find(',').unwrap()]).unwrap()
+            BASE64_STANDARD
+                .decode(&rest[..rest.find(',').unwrap()])
+                .unwrap()
         };
-        Self { aad: format!("{key}:"), data: part("data:"), iv: part("iv:"), tag: part("tag:") }
+        Self {
+            aad: format!("{key}:"),
+            data: part("data:"),
+            iv: part("iv:"),
+            tag: part("tag:"),
+        }
     }
 
     fn open(&self, key: &[u8]) -> Vec<u8> {
         let cipher = AesGcm::<Aes256, U32>::new_from_slice(key).unwrap();
         let mut plain = self.data.clone();
         cipher
-            .decrypt_in_place_detached(self.iv.as_slice().into(), self.aad.as_bytes(), &mut plain, self.tag.as_slice().into())
+            .decrypt_in_place_detached(
+                self.iv.as_slice().into(),
+                self.aad.as_bytes(),
+                &mut plain,
+                self.tag.as_slice().into(),
+            )
             .unwrap();
         plain
     }
 }
 
 fn unwrap(wrapped: &str, key: &age::x25519::Identity) -> Vec<u8> {
-    let decryptor = age::Decryptor::new(age::armor::ArmoredReader::new(wrapped.as_bytes())).unwrap();
+    let decryptor =
+        age::Decryptor::new(age::armor::ArmoredReader::new(wrapped.as_bytes())).unwrap();
     let mut data_key = Vec::new();
-    decryptor.decrypt(std::iter::once(key as &dyn age::Identity)).unwrap().read_to_end(&mut data_key).unwrap();
+    decryptor
+        .decrypt(std::iter::once(key as &dyn age::Identity))
+        .unwrap()
+        .read_to_end(&mut data_key)
+        .unwrap();
     data_key
 }
 
@@ -319,7 +437,9 @@ struct Running(Child);
 
 impl Running {
     fn stop(&mut self) {
-        let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        let _ = Command::new("kill")
+            .args(["-TERM", &self.0.id().to_string()])
+            .status();
         let _ = self.0.wait();
     }
 }
@@ -337,16 +457,25 @@ fn threads() -> usize {
 
 /// Generations live beside the link. As root secretsd may have mounted their file system.
 fn remove_runtime(runtime: &Path) {
-    let generations = runtime.with_file_name(format!("{}.d", runtime.file_name().unwrap().to_str().unwrap()));
+    let generations = runtime.with_file_name(format!(
+        "{}.d",
+        runtime.file_name().unwrap().to_str().unwrap()
+    ));
     let _ = fs::remove_file(runtime);
-    let _ = Command::new("umount").arg(&generations).stderr(Stdio::null()).status();
+    let _ = Command::new("umount")
+        .arg(&generations)
+        .stderr(Stdio::null())
+        .status();
     let _ = fs::remove_dir_all(generations);
 }
 
 fn wait_until(mut done: impl FnMut() -> bool) {
     let started = Instant::now();
     while !done() {
-        assert!(started.elapsed() < Duration::from_secs(60), "waited for a minute");
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "waited for a minute"
+        );
         thread::sleep(Duration::from_micros(200));
     }
 }
@@ -362,6 +491,11 @@ fn title(text: &str) {
 }
 
 fn row(what: &str, took: Duration, floor: Option<Duration>) {
-    let factor = floor.map_or_else(String::new, |floor| format!("  {:>6.2} x floor", took.as_secs_f64() / floor.as_secs_f64()));
+    let factor = floor.map_or_else(String::new, |floor| {
+        format!(
+            "  {:>6.2} x floor",
+            took.as_secs_f64() / floor.as_secs_f64()
+        )
+    });
     println!("  {what:<58} {:>9.2} ms{factor}", took.as_secs_f64() * 1e3);
 }
