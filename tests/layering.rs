@@ -8,86 +8,39 @@ use std::{
 
 /// Each module of the library and what it may import of ours. A module that is missing here fails the test, so a new one
 /// is placed on purpose. The `policy` crate stands below all of these; Cargo itself keeps it from importing us.
-const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("error", &[]),
-    ("escape", &[]),
-    ("limits", &[]),
-    ("secret", &[]),
+const MAY_IMPORT: &[(&str, &str)] = &[
+    ("clock", ""),
+    ("error", ""),
+    ("escape", ""),
+    ("limits", ""),
+    ("secret", ""),
     // The format does not know whose key opens a file, and keys do not know what a file is.
-    ("sops", &["error", "limits", "secret"]),
-    ("identity", &["error", "escape", "limits", "secret"]),
-    ("repository", &["error", "escape", "limits", "secret"]),
+    ("sops", "clock error limits secret"),
+    ("identity", "clock error escape limits secret"),
+    ("repository", "clock error escape limits secret"),
     (
         "open",
-        &[
-            "error",
-            "escape",
-            "identity",
-            "limits",
-            "repository",
-            "secret",
-            "sops",
-        ],
+        "error escape identity limits repository secret sops",
     ),
-    (
-        "config",
-        &["error", "escape", "identity", "limits", "repository"],
-    ),
+    ("config", "error escape identity limits repository sops"),
+    // It cannot name the type that holds plaintext, so no message can carry any.
+    ("control", "clock error escape limits"),
     (
         "delivery",
-        &[
-            "config",
-            "error",
-            "escape",
-            "identity",
-            "limits",
-            "open",
-            "repository",
-            "secret",
-            "sops",
-        ],
+        "clock config error escape identity limits open repository secret sops",
     ),
-    // It cannot name the type that holds plaintext, so no message can carry any.
-    ("control", &["error", "escape", "limits"]),
-    ("output", &["error", "escape", "secret"]),
-    ("usage", &["error"]),
+    ("output", "error escape secret"),
+    ("usage", "error"),
     (
         "daemon",
-        &[
-            "config",
-            "control",
-            "delivery",
-            "error",
-            "escape",
-            "identity",
-            "limits",
-            "open",
-            "output",
-            "repository",
-            "secret",
-            "sops",
-            "usage",
-        ],
+        "clock config control delivery error escape identity limits open output repository secret sops usage",
     ),
     (
         "ctl",
-        &[
-            "config",
-            "control",
-            "error",
-            "escape",
-            "identity",
-            "limits",
-            "open",
-            "output",
-            "repository",
-            "secret",
-            "sops",
-            "usage",
-        ],
+        "clock config control error escape identity limits open output repository secret sops usage",
     ),
     // The crate root exports the two programs.
-    ("lib", &["ctl", "daemon"]),
+    ("lib", "ctl daemon"),
 ];
 
 const LONGEST_FILE: usize = 800;
@@ -109,7 +62,7 @@ fn imports_point_downwards() {
             continue;
         };
         for imported in imports(&source) {
-            if imported != module && !allowed.contains(&imported.as_str()) {
+            if imported != module && !allowed.split(' ').any(|allowed| allowed == imported) {
                 wrong.push(format!(
                     "{}: {module} must not import {imported}",
                     path.display()
