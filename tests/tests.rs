@@ -8,7 +8,6 @@
 )]
 
 mod cli;
-mod docs;
 mod layering;
 mod support;
 

@@ -7,5 +7,16 @@
 //! - [`metadata`]: the `sops` block of every version; [`shamir`]: key groups.
 //! - [`document`]: the operations on top: parse, open, plaintext, leaves, encrypt.
 
+pub(crate) mod document;
 pub(crate) mod format;
+mod mac;
+pub(crate) mod metadata;
+pub(crate) mod number;
+pub(crate) mod selection;
+mod shamir;
 pub(crate) mod tree;
+mod value;
+mod verify;
+
+#[cfg(test)]
+mod tests;

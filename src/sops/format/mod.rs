@@ -1,9 +1,20 @@
 //! One module per file format. Each reads source text into a [`Parsed`] and splices new text for sites and metadata
 //! back into the source.
 
+pub(crate) mod binary;
+mod dotenv;
+mod edit;
+mod flat;
+mod ini;
+pub(crate) mod json;
+
+use std::{collections::BTreeMap, path::Path};
+
 use crate::{
+    error::{Error, Result},
+    limits::Limits,
     secret::Secret,
-    sops::tree::{MetaNode, Tree},
+    sops::tree::{MetaNode, SiteId, Tree},
 };
 
 /// The five formats of sops.
@@ -14,6 +25,35 @@ pub(crate) enum Format {
     Dotenv,
     Ini,
     Binary,
+}
+
+impl Format {
+    /// The format sops takes for a file of this name: a plain test of how the name ends, in this case.
+    pub(crate) fn from_path(path: &Path) -> Self {
+        let name = path.as_os_str().as_encoded_bytes();
+        [
+            (".yaml", Self::Yaml),
+            (".yml", Self::Yaml),
+            (".json", Self::Json),
+            (".env", Self::Dotenv),
+            (".ini", Self::Ini),
+        ]
+        .into_iter()
+        .find_map(|(suffix, format)| name.ends_with(suffix.as_bytes()).then_some(format))
+        .unwrap_or(Self::Binary)
+    }
+
+    /// The format of that name, as given to `--input-type`.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "yaml" => Some(Self::Yaml),
+            "json" => Some(Self::Json),
+            "dotenv" => Some(Self::Dotenv),
+            "ini" => Some(Self::Ini),
+            "binary" => Some(Self::Binary),
+            _ => None,
+        }
+    }
 }
 
 /// A source text and what its reader found in it.
@@ -51,4 +91,38 @@ pub(crate) enum MetadataEdit<'a> {
     Add(&'a MetaNode),
     /// Every byte of it stays.
     Keep,
+}
+
+/// Reads a source text. A plaintext file has no metadata; every format but binary reads it the same way.
+pub(crate) fn read(format: Format, source: Secret, limits: &Limits) -> Result<Parsed> {
+    if source.len() as u64 > limits.file_size {
+        return Err(Error::new(
+            "limit",
+            format!("the file is larger than {} bytes", limits.file_size),
+        )
+        .with_hint("the limit is `file-size` in `limits` of the configuration"));
+    }
+    match format {
+        Format::Yaml => Err(Error::new("internal", "YAML is not wired yet")),
+        Format::Json => json::read(source, limits),
+        Format::Dotenv => dotenv::read(source, limits),
+        Format::Ini => ini::read(source, limits),
+        Format::Binary => binary::read(source, limits),
+    }
+}
+
+/// Puts new text for sites and metadata into the source. Sites without a replacement keep their text.
+pub(crate) fn splice(
+    format: Format,
+    parsed: &Parsed,
+    replacements: &BTreeMap<SiteId, Replacement>,
+    metadata: MetadataEdit<'_>,
+) -> Result<Secret> {
+    match format {
+        Format::Yaml => Err(Error::new("internal", "YAML is not wired yet")),
+        Format::Json => json::splice(parsed, replacements, metadata),
+        Format::Dotenv => dotenv::splice(parsed, replacements, metadata),
+        Format::Ini => ini::splice(parsed, replacements, metadata),
+        Format::Binary => binary::splice(parsed, replacements, metadata),
+    }
 }

@@ -1,0 +1,428 @@
+//! The operations on a file: parse it, open it with its data key, get plaintext out, encrypt a plaintext document.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    error::{Error, Position, Result},
+    limits::Limits,
+    secret::{DataKey, Secret},
+    sops::{
+        format::{self, Format, MetadataEdit, Parsed, PlainValue, Replacement},
+        mac::Mac,
+        metadata::{Metadata, NewMetadata},
+        number::Timestamp,
+        selection::{Kind, Leaf, Place, Selection, walk},
+        shamir,
+        tree::{Comment, Scalar, SiteId, Span},
+        value::{Cipher, plain_value},
+        verify,
+    },
+};
+
+/// An encrypted file.
+pub(crate) struct Document {
+    format: Format,
+    parsed: Parsed,
+    metadata: Metadata,
+    limits: Limits,
+}
+
+impl Document {
+    /// Parses an encrypted file and its metadata; nothing is opened.
+    pub(crate) fn parse(bytes: Secret, format: Format, limits: &Limits) -> Result<Self> {
+        let parsed = format::read(format, bytes, limits)?;
+        let Some(node) = &parsed.metadata else {
+            return Err(Error::new("not-encrypted", "the file has no sops metadata")
+                .with_hint("it is not encrypted with sops, or its format is another than its name says: try --input-type"));
+        };
+        let metadata = Metadata::read(node, parsed.source.expose())?;
+        Ok(Self {
+            format,
+            parsed,
+            metadata,
+            limits: *limits,
+        })
+    }
+
+    /// What the file says about itself.
+    pub(crate) fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The file's format.
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Decrypts every value and verifies the MAC: what is returned is what was encrypted.
+    pub(crate) fn open(&self, key: &DataKey) -> Result<Opened<'_>> {
+        let cipher = Cipher::new(key)?;
+        let mut mac = Mac::new(self.metadata.mac_only_encrypted);
+        let mut values = BTreeMap::new();
+        walk(
+            &self.parsed.tree,
+            &self.metadata.selection,
+            &mut |leaf, place| match leaf {
+                Leaf::Comment(comment) => {
+                    if place.encrypted
+                        && let Some(text) =
+                            self.at(&comment.span, open_comment(&cipher, comment, place.path))?
+                    {
+                        values.insert(comment.site, PlainValue::Comment(text));
+                    }
+                    Ok(())
+                }
+                Leaf::Scalar { site, value, span } => {
+                    let Some(clear) = self.at(span, plain_value(value))? else {
+                        return Ok(());
+                    };
+                    if place.encrypted {
+                        let Some(value) = self.at(span, open_scalar(&cipher, &clear, &place))?
+                        else {
+                            return Ok(());
+                        };
+                        mac.add(&value, true);
+                        values.insert(site, value);
+                    } else {
+                        mac.add(&clear, false);
+                    }
+                    Ok(())
+                }
+            },
+        )?;
+        self.check_mac(&cipher, &mac.finish())?;
+        Ok(Opened {
+            document: self,
+            values,
+        })
+    }
+
+    fn check_mac(&self, cipher: &Cipher, computed: &str) -> Result<()> {
+        let refuse = |message: &str| {
+            Error::new("mac", message).with_hint(
+                "the file was changed by something that does not have its key, or merged by hand; \
+                 restore it from its history, or make the change again with sops",
+            )
+        };
+        if self.metadata.mac.is_empty() {
+            return Err(refuse(
+                "the file has no MAC, so nothing says that its values belong together",
+            ));
+        }
+        let Ok(stored) = cipher.decrypt(&self.metadata.mac, &self.metadata.lastmodified) else {
+            return Err(refuse(
+                "the MAC of the file cannot be opened: it, lastmodified or the data key was changed",
+            ));
+        };
+        // Both sides are hashes of what the caller may see anyway; there is nothing to time.
+        match stored {
+            PlainValue::Str(stored) if stored.expose() == computed.as_bytes() => Ok(()),
+            _ => Err(refuse("the MAC of the file does not match its values")),
+        }
+    }
+
+    fn at<T>(&self, span: &Span, result: Result<T>) -> Result<T> {
+        result.map_err(|error| {
+            error.with_position(Position::of(self.parsed.source.expose(), span.start))
+        })
+    }
+}
+
+/// A document whose MAC was verified.
+pub(crate) struct Opened<'d> {
+    pub(super) document: &'d Document,
+    /// What was encrypted, by site.
+    pub(super) values: BTreeMap<SiteId, PlainValue>,
+}
+
+impl Opened<'_> {
+    /// The source text with every value opened and the metadata cut out.
+    pub(crate) fn plaintext(&self) -> Result<Secret> {
+        let Document {
+            format,
+            parsed,
+            limits,
+            ..
+        } = self.document;
+        let replacements = self
+            .values
+            .iter()
+            .map(|(&site, value)| (site, Replacement::Plain(value.duplicate())));
+        let text = format::splice(*format, parsed, &replacements.collect(), MetadataEdit::Cut)?;
+        if *format == Format::Binary {
+            return Ok(text);
+        }
+        let again = format::read(*format, text, limits).map_err(|error| {
+            not_as_meant().with_hint(format!("the result could not be read again: {error}"))
+        })?;
+        let meant = verify::events(*format, &parsed.tree, &self.values);
+        if again.metadata.is_some()
+            || meant != verify::events(*format, &again.tree, &BTreeMap::new())
+        {
+            return Err(not_as_meant());
+        }
+        Ok(again.source)
+    }
+
+    pub(super) fn parsed(&self) -> &Parsed {
+        &self.document.parsed
+    }
+}
+
+/// How a document is to be encrypted; what a creation rule says.
+pub(crate) struct Settings {
+    /// Recipients of each key group; one group unless Shamir's sharing is wanted.
+    pub(crate) groups: Vec<Vec<String>>,
+    /// Groups that are needed, 0 for all of them.
+    pub(crate) threshold: usize,
+    pub(crate) selection: Selection,
+    pub(crate) mac_only_encrypted: bool,
+}
+
+/// Encrypts a plaintext document with a fresh data key. `wrap` encrypts the key, or a group's share of it, to one
+/// recipient: it gets the group's index, the recipient and the bytes. `lastmodified` is in RFC 3339.
+pub(crate) fn encrypt(
+    plain: Secret,
+    format: Format,
+    settings: &Settings,
+    lastmodified: &str,
+    wrap: &mut dyn FnMut(usize, &str, &[u8]) -> Result<String>,
+    limits: &Limits,
+) -> Result<String> {
+    let parsed = if format == Format::Binary {
+        format::binary::read_plain(plain)
+    } else {
+        format::read(format, plain, limits)?
+    };
+    if parsed.metadata.is_some() {
+        return Err(Error::new(
+            "already-encrypted",
+            "the file already has sops metadata, or a key that is reserved for it",
+        )
+        .with_hint("it is encrypted already; to change it use sops edit or set"));
+    }
+    if parsed.tree.documents.is_empty() {
+        return Err(Error::new("empty", "the file has no document to encrypt"));
+    }
+    let Some(lastmodified) = Timestamp::parse(lastmodified).map(Timestamp::to_seconds) else {
+        return Err(Error::new(
+            "internal",
+            "the time of encryption is not in RFC 3339",
+        ));
+    };
+    let key = fresh_key()?;
+    let (groups, threshold) = wrap_key(&key, settings, wrap)?;
+    let default = Selection::by_default();
+    let (selection, mac_only_encrypted) = match format {
+        // A binary file is one value: sops ignores the settings.
+        Format::Binary => (None, false),
+        _ => (Some(&settings.selection), settings.mac_only_encrypted),
+    };
+    let (replacements, mac) = encrypt_values(
+        &parsed,
+        &key,
+        selection.unwrap_or(&default),
+        mac_only_encrypted,
+    )?;
+    let mac = Cipher::new(&key)?.encrypt(&PlainValue::Str(Secret::from(mac)), &lastmodified)?;
+    let node = NewMetadata {
+        groups,
+        threshold,
+        lastmodified: &lastmodified,
+        mac,
+        selection,
+        mac_only_encrypted,
+    }
+    .into_node();
+    let text = format::splice(format, &parsed, &replacements, MetadataEdit::Add(&node))?;
+    verify_encrypted(&parsed, text, format, &key, limits)
+}
+
+fn fresh_key() -> Result<DataKey> {
+    let mut bytes = zeroize::Zeroizing::new(vec![0; 32]);
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Error::new(
+            "randomness",
+            format!("the system gave no random bytes: {error}"),
+        )
+    })?;
+    Ok(DataKey::new(Secret::new(std::mem::take(&mut *bytes))))
+}
+
+type Wrapped<'s> = (Vec<Vec<(&'s str, String)>>, usize);
+
+fn wrap_key<'s>(
+    key: &DataKey,
+    settings: &'s Settings,
+    wrap: &mut dyn FnMut(usize, &str, &[u8]) -> Result<String>,
+) -> Result<Wrapped<'s>> {
+    let groups = &settings.groups;
+    if groups.is_empty() || groups.iter().any(Vec::is_empty) {
+        return Err(Error::new(
+            "key-groups",
+            "there is a key group without recipients, or none at all",
+        )
+        .with_hint("name the recipients in the creation rule or with --age"));
+    }
+    let threshold = if settings.threshold == 0 {
+        groups.len()
+    } else {
+        settings.threshold
+    };
+    let shares = match groups.len() {
+        1 => vec![Secret::new(key.expose().to_vec())],
+        count => shamir::split(key.expose(), count, threshold)?,
+    };
+    let mut wrapped = Vec::new();
+    for (index, (group, share)) in groups.iter().zip(&shares).enumerate() {
+        let entries = group
+            .iter()
+            .map(|recipient| Ok((recipient.as_str(), wrap(index, recipient, share.expose())?)));
+        wrapped.push(entries.collect::<Result<_>>()?);
+    }
+    Ok((wrapped, threshold))
+}
+
+fn encrypt_values(
+    parsed: &Parsed,
+    key: &DataKey,
+    selection: &Selection,
+    mac_only_encrypted: bool,
+) -> Result<(BTreeMap<SiteId, Replacement>, String)> {
+    let cipher = Cipher::new(key)?;
+    let mut mac = Mac::new(mac_only_encrypted);
+    let mut replacements = BTreeMap::new();
+    let position = |span: &Span| Position::of(parsed.source.expose(), span.start);
+    walk(&parsed.tree, selection, &mut |leaf, place| {
+        let (site, value) = match leaf {
+            Leaf::Comment(comment) => (
+                comment.site,
+                Some(PlainValue::Comment(comment.text.duplicate())),
+            ),
+            Leaf::Scalar { site, value, span } => (
+                site,
+                plain_value(value).map_err(|error| error.with_position(position(span)))?,
+            ),
+        };
+        let Some(value) = value else { return Ok(()) };
+        mac.add(&value, place.encrypted);
+        if place.encrypted {
+            let text = cipher.encrypt(&value, place.path)?;
+            if selection.kind() == Kind::UnencryptedCommentRegex && selection.marks(text.as_bytes())
+            {
+                return Err(Error::new("selection", "unencrypted_comment_regex matches encrypted text, so the file could not be opened again")
+                    .with_hint("make the pattern narrower"));
+            }
+            // Nothing is behind an empty text, so it stays.
+            if !text.is_empty() {
+                replacements.insert(site, Replacement::Encrypted(text));
+            }
+        }
+        Ok(())
+    })?;
+    Ok((replacements, mac.finish()))
+}
+
+/// Opens the result and compares it with what was to be encrypted.
+fn verify_encrypted(
+    parsed: &Parsed,
+    text: Secret,
+    format: Format,
+    key: &DataKey,
+    limits: &Limits,
+) -> Result<String> {
+    let wrong = |error: Error| {
+        not_as_meant().with_hint(format!("the result could not be opened again: {error}"))
+    };
+    let document = Document::parse(text, format, limits).map_err(wrong)?;
+    let opened = document.open(key).map_err(wrong)?;
+    let meant = verify::events(format, &parsed.tree, &BTreeMap::new());
+    if meant != verify::events(format, &document.parsed.tree, &opened.values) {
+        return Err(not_as_meant());
+    }
+    match document.parsed.source.expose_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => Err(
+            Error::new("not-text", "a value that stays in clear is not UTF-8")
+                .with_hint("have the value encrypted, or encrypt the file as binary"),
+        ),
+    }
+}
+
+fn not_as_meant() -> Error {
+    Error::new(
+        "not-as-meant",
+        "the result would not read back as what was meant, so nothing was written",
+    )
+}
+
+/// The text of an encrypted comment; `None` for one that is in clear, as sops leaves those that were added by hand.
+fn open_comment(cipher: &Cipher, comment: &Comment, path: &str) -> Result<Option<Secret>> {
+    let text = String::from_utf8_lossy(comment.text.expose());
+    if !text.starts_with("ENC[") {
+        let remains =
+            text.contains("AES256_GCM,") || text.contains(",iv:") && text.contains(",tag:");
+        return match remains {
+            true => Err(damaged_comment()),
+            false => Ok(None),
+        };
+    }
+    match cipher.decrypt(&text, path) {
+        Ok(PlainValue::Comment(text)) => Ok(Some(text)),
+        Ok(_) => Err(
+            Error::new("damaged", "an encrypted comment is not tagged type:comment").with_hint(
+                "a value was put in the place of a comment; restore the file from its history",
+            ),
+        ),
+        Err(_) => Err(damaged_comment()),
+    }
+}
+
+fn damaged_comment() -> Error {
+    Error::new("damaged", "an encrypted comment is damaged")
+        .with_hint("restore the comment from the file's history, or delete its line: comments are not part of the MAC")
+}
+
+/// The value behind a scalar that should be encrypted; `None` for the empty text, which stays as it is.
+fn open_scalar(
+    cipher: &Cipher,
+    clear: &PlainValue,
+    place: &Place<'_>,
+) -> Result<Option<PlainValue>> {
+    let PlainValue::Str(text) = clear else {
+        return Err(Error::new(
+            "not-encrypted-value",
+            "the value should be encrypted, but stands in clear",
+        )
+        .with_hint("it was added by hand; encrypt it with sops edit or set"));
+    };
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match cipher.decrypt(text.expose_str().unwrap_or_default(), place.path)? {
+        // sops writes the comments of lists as elements.
+        PlainValue::Comment(_) if !place.in_list => Err(Error::new("damaged", "a value is tagged type:comment")
+            .with_hint("the type is not authenticated and was probably changed, which hides the value; restore the file from its history")),
+        value => Ok(Some(value)),
+    }
+}
+
+impl PlainValue {
+    /// A second copy, made on purpose.
+    pub(crate) fn duplicate(&self) -> Self {
+        match self {
+            Self::Str(text) => Self::Str(text.duplicate()),
+            Self::Int(value) => Self::Int(*value),
+            Self::Float(value) => Self::Float(*value),
+            Self::Bool(value) => Self::Bool(*value),
+            Self::Time(text) => Self::Time(text.clone()),
+            Self::Comment(text) => Self::Comment(text.duplicate()),
+        }
+    }
+}
+
+impl From<&Scalar> for Option<PlainValue> {
+    fn from(scalar: &Scalar) -> Self {
+        plain_value(scalar).ok().flatten()
+    }
+}

@@ -1,0 +1,220 @@
+//! Environment files as sops reads them: lines `KEY=value` and `#comment`, no quotes, no blanks trimmed; `\n` in a value
+//! is a line break.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    error::{Error, Position, Result},
+    limits::Limits,
+    secret::Secret,
+    sops::{
+        format::{MetadataEdit, Parsed, PlainValue, Replacement, edit::Edits, flat},
+        number::format_float_general,
+        tree::{Comment, Item, MetaNode, Node, Scalar, SiteId, Span, Tree},
+    },
+};
+
+/// Keys that begin so are metadata, wherever they stand.
+const PREFIX: &str = "sops_";
+
+/// Reads a file.
+pub(crate) fn read(source: Secret, limits: &Limits) -> Result<Parsed> {
+    let text = source.expose();
+    let mut items = Vec::new();
+    let mut metadata = Vec::new();
+    for line in lines(text) {
+        let at = |error: Error| error.with_position(Position::of(text, line.start));
+        if items.len() >= limits.values {
+            return Err(at(Error::new(
+                "limit",
+                format!("more than {} values", limits.values),
+            )
+            .with_hint("the limit is `values` in `limits` of the configuration")));
+        }
+        let content = text.get(line.clone()).unwrap_or_default();
+        let site = items.len();
+        if let Some(comment) = content.strip_prefix(b"#") {
+            let text = Secret::new(comment.to_vec());
+            items.push(Item::Comment(Comment {
+                site,
+                text,
+                span: line,
+                inline: false,
+            }));
+            continue;
+        }
+        let Some(equals) = content.iter().position(|&b| b == b'=') else {
+            return Err(at(Error::new(
+                "syntax",
+                "the line is neither KEY=value nor a comment",
+            )
+            .with_hint("comments begin with # in the first column")));
+        };
+        let (key_span, span) = (
+            line.start..line.start + equals,
+            line.start + equals + 1..line.end,
+        );
+        let Ok(key) = std::str::from_utf8(content.get(..equals).unwrap_or_default()) else {
+            return Err(at(Error::new("syntax", "the key is not UTF-8")));
+        };
+        let value = unescape(text.get(span.clone()).unwrap_or_default());
+        match key.strip_prefix(PREFIX) {
+            Some(key) => {
+                let Some(text) = value.expose_str() else {
+                    return Err(at(Error::new("metadata", "the metadata is not UTF-8")));
+                };
+                metadata.push(flat::Flat {
+                    key: key.to_owned(),
+                    text: text.to_owned(),
+                    span,
+                });
+            }
+            None => {
+                let value = Node::Scalar {
+                    site,
+                    value: Scalar::Str(value),
+                    span,
+                };
+                items.push(Item::Entry {
+                    key: key.to_owned(),
+                    key_span,
+                    value,
+                });
+            }
+        }
+    }
+    let metadata = match (metadata.first(), metadata.last()) {
+        (Some(first), Some(last)) => {
+            let span = first.span.start..last.span.end;
+            let error_place = Position::of(text, span.start);
+            Some(flat::nest(metadata, span).map_err(|error| error.with_position(error_place))?)
+        }
+        _ => None,
+    };
+    let sites = items.len();
+    Ok(Parsed {
+        source,
+        tree: Tree {
+            documents: vec![items],
+            sites,
+        },
+        metadata,
+    })
+}
+
+/// Puts new text into the source.
+pub(crate) fn splice(
+    parsed: &Parsed,
+    replacements: &BTreeMap<SiteId, Replacement>,
+    metadata: MetadataEdit<'_>,
+) -> Result<Secret> {
+    let source = parsed.source.expose();
+    let mut edits = Edits::new();
+    for item in parsed.tree.documents.iter().flatten() {
+        match item {
+            Item::Comment(Comment { site, span, .. }) => {
+                if let Some(replacement) = replacements.get(site) {
+                    edits.replace(span.start + 1..span.end, render(replacement));
+                }
+            }
+            Item::Entry {
+                value: Node::Scalar { site, span, .. },
+                ..
+            } => {
+                if let Some(replacement) = replacements.get(site) {
+                    edits.replace(span.clone(), render(replacement));
+                }
+            }
+            Item::Entry { .. } | Item::Element(_) => {}
+        }
+    }
+    match metadata {
+        MetadataEdit::Cut => {
+            for line in lines(source).filter(|line| {
+                source
+                    .get(line.clone())
+                    .is_some_and(|text| text.starts_with(PREFIX.as_bytes()))
+            }) {
+                edits.remove(line.start..source.len().min(line.end + 1));
+            }
+        }
+        MetadataEdit::Add(node) => edits.replace(source.len()..source.len(), block(source, node)),
+        MetadataEdit::Keep => {}
+    }
+    edits.apply(source)
+}
+
+/// A value of another type as sops prints it where everything is text.
+pub(crate) fn text_of(value: &PlainValue) -> Secret {
+    match value {
+        PlainValue::Str(text) | PlainValue::Comment(text) => text.duplicate(),
+        PlainValue::Int(value) => Secret::from(value.to_string()),
+        PlainValue::Bool(value) => Secret::from(value.to_string()),
+        PlainValue::Time(text) => Secret::from(text.clone()),
+        PlainValue::Float(value) => Secret::from(with_point(
+            &format_float_general(*value).to_ascii_uppercase(),
+        )),
+    }
+}
+
+/// A float must not look like an integer.
+fn with_point(text: &str) -> String {
+    let whole = text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    if whole {
+        format!("{text}.0")
+    } else {
+        text.to_owned()
+    }
+}
+
+fn block(source: &[u8], node: &MetaNode) -> String {
+    let mut block = String::new();
+    if !source.is_empty() && !source.ends_with(b"\n") {
+        block.push('\n');
+    }
+    for (key, text) in flat::flatten(node) {
+        block.push_str(&format!("{PREFIX}{key}={}\n", text.replace('\n', "\\n")));
+    }
+    block
+}
+
+fn render(replacement: &Replacement) -> Secret {
+    let value = match replacement {
+        Replacement::Encrypted(text) => return Secret::from(text.clone()),
+        // A comment is not escaped.
+        Replacement::Plain(PlainValue::Comment(text)) => return text.duplicate(),
+        Replacement::Plain(value) => text_of(value),
+    };
+    let mut escaped = Secret::with_capacity(value.len());
+    for (index, line) in value.expose().split(|&b| b == b'\n').enumerate() {
+        escaped.push(if index == 0 { b"" } else { b"\\n" });
+        escaped.push(line);
+    }
+    escaped
+}
+
+fn unescape(text: &[u8]) -> Secret {
+    let mut plain = Secret::with_capacity(text.len());
+    let (mut done, mut at) = (0, 0);
+    while let Some(found) = text
+        .get(at..)
+        .and_then(|rest| rest.windows(2).position(|pair| pair == b"\\n"))
+    {
+        plain.push(text.get(done..at + found).unwrap_or_default());
+        plain.push(b"\n");
+        at += found + 2;
+        done = at;
+    }
+    plain.push(text.get(done..).unwrap_or_default());
+    plain
+}
+
+/// Lines that are not empty, without their line feed; a carriage return is part of the line.
+fn lines(text: &[u8]) -> impl Iterator<Item = Span> {
+    let mut start = 0;
+    text.split(|&b| b == b'\n').filter_map(move |line| {
+        let span = start..start + line.len();
+        start = span.end + 1;
+        (!line.is_empty()).then_some(span)
+    })
+}
