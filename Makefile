@@ -28,7 +28,6 @@ bench: ## Measure against the bare cryptography and real sops
 	$(cargo) bench --quiet --locked --bench delivery
 
 generate: ## Write the manual pages and completions that are made from the command line's definition
-	$(cargo) build --quiet --locked --bins
-	contrib/generate target/debug/secretsctl contrib
+	SECRETSD_GENERATE=1 $(cargo) test --quiet --locked --test tests docs::generated
 
 .PHONY: help demo test differential bench generate

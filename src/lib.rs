@@ -14,7 +14,7 @@
 //! | 4 | `config` | `secretsd.yaml` |
 //! | 5 | `delivery` | memory file system, generations, templates |
 //! | 5 | `control` | the Varlink interface, server and client |
-//! | 6 | `output`, `usage` | the one place that prints and knows exit codes; wrong command lines |
+//! | 6 | `output`, `usage`, `manual` | the one place that prints and knows exit codes; wrong command lines; manual pages |
 //! | 7 | `daemon` | composition: watcher, state, tasks, signals |
 //! | 7 | `ctl` | one file per command; rendering |
 //!
@@ -30,6 +30,7 @@ mod error;
 mod escape;
 mod identity;
 mod limits;
+mod manual;
 mod open;
 mod output;
 mod repository;

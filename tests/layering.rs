@@ -30,14 +30,15 @@ const MAY_IMPORT: &[(&str, &str)] = &[
         "clock config error escape identity limits open repository secret sops",
     ),
     ("output", "error escape secret"),
+    ("manual", "error"),
     ("usage", "error"),
     (
         "daemon",
-        "clock config control delivery error escape identity limits open output repository secret sops usage",
+        "clock config control delivery error escape identity limits manual open output repository secret sops usage",
     ),
     (
         "ctl",
-        "clock config control error escape identity limits open output repository secret sops usage",
+        "clock config control error escape identity limits manual open output repository secret sops usage",
     ),
     // The crate root exports the two programs.
     ("lib", "ctl daemon"),

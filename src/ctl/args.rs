@@ -45,8 +45,8 @@ pub(crate) struct Global {
     #[arg(short = 'C', long, value_name = "DIR", global = true)]
     pub(crate) directory: Option<PathBuf>,
 
-    /// Use this file in place of the nearest .sops.yaml upwards; its directory is the repository
-    #[arg(long, value_name = "FILE", global = true, env = "SOPS_CONFIG")]
+    /// Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]
+    #[arg(long, value_name = "FILE", global = true)]
     pub(crate) config_file: Option<PathBuf>,
 
     /// Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]
@@ -61,13 +61,13 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// Use colours
+    /// Use colours: on a terminal (auto), always or never
     #[arg(
         long,
         value_name = "WHEN",
         global = true,
         default_value = "auto",
-        hide_possible_values = false
+        hide_possible_values = true
     )]
     pub(crate) color: Color,
 
@@ -81,6 +81,13 @@ pub(crate) struct Global {
 }
 
 impl Global {
+    /// Fills in what the environment says where the command line says nothing. Unset and empty are the same.
+    pub(crate) fn or_environment(mut self) -> Self {
+        let from_environment = std::env::var_os("SOPS_CONFIG").filter(|file| !file.is_empty());
+        self.config_file = self.config_file.or(from_environment.map(PathBuf::from));
+        self
+    }
+
     pub(crate) fn output(&self) -> Settings {
         let verbosity = match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,

@@ -1,10 +1,11 @@
-//! `secretsctl man`: manual pages, made from the definition of the command line.
+//! `secretsctl man`: manual pages.
 
 use clap::CommandFactory as _;
 
 use super::{Context, args::Cli};
 use crate::{
     error::{Error, Result},
+    manual,
     output::Outcome,
 };
 
@@ -20,22 +21,25 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
-    let described = match &args.command {
-        None => program,
-        Some(name) => program
-            .find_subcommand(name)
-            .map(|command| command.clone().display_name(format!("secretsctl-{name}")))
-            .ok_or_else(|| no_such(name, &program))?,
+    let page = match &args.command {
+        None => manual::page(
+            program,
+            "1",
+            &[
+                ("secretsd", "8"),
+                ("secretsd.yaml", "5"),
+                ("sops", "1"),
+                ("age", "1"),
+            ],
+        )?,
+        Some(name) => {
+            let Some(command) = program.find_subcommand(name) else {
+                return Err(no_such(name, &program));
+            };
+            let command = command.clone().display_name(format!("secretsctl-{name}"));
+            manual::page(command, "1", &[("secretsctl", "1"), ("secretsd", "8")])?
+        }
     };
-    let mut page = Vec::new();
-    clap_mangen::Man::new(described)
-        .render(&mut page)
-        .map_err(|error| {
-            Error::new(
-                "internal",
-                format!("cannot render the manual page: {error}"),
-            )
-        })?;
     context.output.verbatim(&page)?;
     Ok(Outcome::Fine)
 }

@@ -45,7 +45,7 @@ pub fn main() -> ExitCode {
     };
     let mut context = Context {
         output: Output::new(cli.global.output()),
-        global: cli.global,
+        global: cli.global.or_environment(),
     };
     let result =
         enter_directory(&context.global).and_then(|()| dispatch(&cli.command, &mut context));

@@ -1,0 +1,119 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_secretsctl_global_optspecs
+    string join \n C/directory= config-file= i/identity= socket= json color= v/verbose q/quiet h/help V/version
+end
+
+function __fish_secretsctl_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_secretsctl_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_secretsctl_using_subcommand
+    set -l cmd (__fish_secretsctl_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -s V -l version -d 'Print version'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "completion" -d 'Print a completion script for a shell'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "list" -d 'List the secrets: name, path, state, age of the state, source file'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "man" -d 'Print a manual page'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "reload" -d 'Read configuration, identities and repository again; exit code 1 when a secret is degraded'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "status" -d 'Show how the daemon is; exit code 1 when it is not ok'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "wait" -d 'Wait until secrets are delivered; exit code 1 on a time-out, or when one is degraded'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand list" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand list" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand list" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand list" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand list" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand list" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand list" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand list" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand list" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand man" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand man" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand man" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand man" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand man" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand man" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand man" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand man" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand man" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -l timeout -d 'Give up after this many seconds [default: never]' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion list man reload status wait help" -f -a "completion" -d 'Print a completion script for a shell'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion list man reload status wait help" -f -a "list" -d 'List the secrets: name, path, state, age of the state, source file'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion list man reload status wait help" -f -a "man" -d 'Print a manual page'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion list man reload status wait help" -f -a "reload" -d 'Read configuration, identities and repository again; exit code 1 when a secret is degraded'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion list man reload status wait help" -f -a "status" -d 'Show how the daemon is; exit code 1 when it is not ok'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion list man reload status wait help" -f -a "wait" -d 'Wait until secrets are delivered; exit code 1 on a time-out, or when one is degraded'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion list man reload status wait help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
