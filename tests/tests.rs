@@ -10,6 +10,7 @@
 mod cli;
 mod docs;
 mod layering;
+mod rules_differential;
 mod support;
 
 /// A file that nobody declares above would be a test that never runs.
