@@ -12,33 +12,37 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("clock", ""),
     ("error", ""),
     ("escape", ""),
+    ("files", "error escape secret"),
     ("limits", ""),
     ("secret", ""),
     // The format does not know whose key opens a file, and keys do not know what a file is.
     ("sops", "clock error limits secret"),
-    ("identity", "clock error escape limits secret"),
-    ("repository", "clock error escape limits secret"),
+    ("identity", "clock error escape files limits secret"),
+    ("repository", "clock error escape files limits secret"),
     (
         "open",
         "error escape identity limits repository secret sops",
     ),
-    ("config", "error escape identity limits repository sops"),
+    (
+        "config",
+        "error escape files identity limits repository sops",
+    ),
     // It cannot name the type that holds plaintext, so no message can carry any.
     ("control", "clock error escape limits"),
     (
         "delivery",
-        "clock config error escape identity limits open repository secret sops",
+        "clock config error escape files identity limits open repository secret sops",
     ),
     ("output", "error escape secret"),
     ("manual", "error"),
     ("usage", "error"),
     (
         "daemon",
-        "clock config control delivery error escape identity limits manual open output repository secret sops usage",
+        "clock config control delivery error escape files identity limits manual open output repository secret sops usage",
     ),
     (
         "ctl",
-        "clock config control error escape identity limits manual open output repository secret sops usage",
+        "clock config control error escape files identity limits manual open output repository secret sops usage",
     ),
     // The crate root exports the two programs.
     ("lib", "ctl daemon"),

@@ -1,0 +1,10 @@
+//! Files of the operating system as everything above needs them: read with a limit, judged by who could have written
+//! them, replaced whole or not at all.
+
+mod read;
+mod replace;
+mod trust;
+
+pub(crate) use read::{ReadLimit, read_any, read_open, read_regular, read_stream};
+pub(crate) use replace::{Replacing, replace, write_output};
+pub(crate) use trust::{Trust, trust};

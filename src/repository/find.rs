@@ -1,0 +1,170 @@
+//! Which rules are in force: the nearest `.sops.yaml` from the working directory upwards, as sops looks for it.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Component, Path, PathBuf},
+};
+
+use super::RULES;
+use crate::error::{Error, Result};
+
+/// As in sops: the working directory and 99 above it.
+const MAX_LEVELS: usize = 100;
+/// A name that sops never reads, although it looks like it.
+const WRONG_NAME: &str = ".sops.yml";
+
+/// Where the rules are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    /// The file: absolute, and clean by its text alone, as sops makes it.
+    pub(crate) file: PathBuf,
+    /// The directory of the file: the root of the repository.
+    pub(crate) root: PathBuf,
+}
+
+/// What a search came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) rules: Option<Rules>,
+    /// The nearest `.sops.yml`, which sops never reads although it looks like the rules.
+    pub(crate) wrong_name: Option<PathBuf>,
+}
+
+impl Found {
+    /// The rules, for those who cannot do without.
+    pub(crate) fn required(self) -> Result<Rules> {
+        match (self.rules, self.wrong_name) {
+            (Some(rules), _) => Ok(rules),
+            (None, Some(file)) => Err(Error::new(
+                "no-rules",
+                "sops reads .sops.yaml only, never .sops.yml",
+            )
+            .with_file(&file)
+            .with_hint("rename the file to .sops.yaml")),
+            (None, None) => Err(Error::new(
+                "no-rules",
+                "there is no .sops.yaml in this directory or above it",
+            )
+            .with_hint("change to the repository, or name the file with --config-file")),
+        }
+    }
+}
+
+/// Finds the rules: `explicit` (`--config-file`, `$SOPS_CONFIG`) in place of the nearest.
+pub(crate) fn find(explicit: Option<&Path>) -> Result<Found> {
+    let here = working_directory()?;
+    Ok(match explicit {
+        Some(file) => Found {
+            rules: Some(at(clean(&here.join(file)))),
+            wrong_name: None,
+        },
+        None => find_from(&here),
+    })
+}
+
+fn find_from(here: &Path) -> Found {
+    let mut found = Found::default();
+    // What the kernel calls `..` counts for whether there is a file, and what the text says counts for its name.
+    let mut physical = PathBuf::from(here);
+    for level in 0..MAX_LEVELS {
+        if level > 0 {
+            physical.push("..");
+        }
+        let rules = physical.join(RULES);
+        if fs::metadata(&rules).is_ok() {
+            found.rules = Some(at(clean(&rules)));
+            break;
+        }
+        let wrong = physical.join(WRONG_NAME);
+        if found.wrong_name.is_none() && fs::metadata(&wrong).is_ok() {
+            found.wrong_name = Some(clean(&wrong));
+        }
+    }
+    found
+}
+
+fn at(file: PathBuf) -> Rules {
+    let root = file.parent().unwrap_or(Path::new("/")).to_owned();
+    Rules { file, root }
+}
+
+/// The text that patterns see for `path`: it is made absolute and cleaned by its text alone, then loses the root's
+/// prefix; outside of the root it stays absolute.
+pub(crate) fn matched_text(rules: &Rules, path: &Path) -> Result<PathBuf> {
+    let absolute = clean(&working_directory()?.join(path));
+    // With the root `/`, sops looks for the prefix `//`, which nothing has.
+    if rules.root == Path::new("/") {
+        return Ok(absolute);
+    }
+    Ok(match absolute.strip_prefix(&rules.root) {
+        Ok(inside) if !inside.as_os_str().is_empty() => inside.to_owned(),
+        _ => absolute,
+    })
+}
+
+/// The working directory by the name the user knows it by: `$PWD` where it names the same directory, so that links in
+/// it survive.
+pub(crate) fn working_directory() -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os("PWD").map(PathBuf::from)
+        && named.is_absolute()
+        && let (Ok(left), Ok(right)) = (fs::metadata(&named), fs::metadata("."))
+        && (left.dev(), left.ino()) == (right.dev(), right.ino())
+    {
+        return Ok(named);
+    }
+    std::env::current_dir().map_err(|error| {
+        Error::new(
+            "directory",
+            format!("the working directory is not known: {error}"),
+        )
+        .with_hint("change to a directory that exists")
+    })
+}
+
+/// An absolute path without `.`, `..` and doubled separators, by its text alone.
+fn clean(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            Component::Normal(part) => clean.push(part),
+            Component::ParentDir => {
+                clean.pop();
+            }
+            _ => {}
+        }
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_rules_upwards() {
+        let base = tempfile::tempdir().unwrap();
+        let base = base.path();
+        fs::create_dir_all(base.join("a/b/c")).unwrap();
+        fs::write(base.join("a/.sops.yaml"), "").unwrap();
+        fs::write(base.join("a/b/.sops.yml"), "").unwrap();
+        let found = find_from(&base.join("a/b/c"));
+        assert_eq!(found.wrong_name, Some(base.join("a/b/.sops.yml")));
+        let found = found.required().unwrap();
+        assert_eq!(found.file, base.join("a/.sops.yaml"));
+        assert_eq!(found.root, base.join("a"));
+        let text = |path: &str| matched_text(&found, &base.join(path)).unwrap();
+        assert_eq!(text("a/b/../x.yaml"), Path::new("x.yaml"));
+        assert_eq!(text("ab/x.yaml"), base.join("ab/x.yaml"));
+        assert_eq!(text("a"), base.join("a"));
+    }
+
+    #[test]
+    fn a_wrong_name_is_told_where_there_is_no_right_one() {
+        let base = tempfile::tempdir().unwrap();
+        fs::write(base.path().join(".sops.yml"), "").unwrap();
+        let error = find_from(base.path()).required().unwrap_err();
+        assert_eq!(error.code, "no-rules");
+        assert_eq!(error.file, Some(base.path().join(".sops.yml")));
+    }
+}
