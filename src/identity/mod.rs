@@ -1,1 +1,427 @@
-//! identity
+//! Who can open: private keys of every kind, and the recipients they answer to.
+//!
+//! - [`Identities`]: all that one run may use, in the order in which they are tried;
+//! - [`source`]: the files and variables they come from; [`text`]: what those hold;
+//! - [`ssh`], [`sealed`], [`plugin`]: kinds of keys; [`person`], [`terminal`]: who is asked;
+//! - [`recipient`]: the public side; [`envelope`]: the wrapped data key itself.
+//!
+//! An identity that cannot be used now (its plugin is missing, nobody can be asked for its passphrase) is *locked*:
+//! the others are tried, and only where none opens does it matter.
+
+mod envelope;
+mod person;
+mod plugin;
+mod recipient;
+mod sealed;
+mod source;
+mod ssh;
+mod terminal;
+mod text;
+
+use std::{
+    cell::RefCell,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use age_core::format::{FileKey, Stanza};
+
+use crate::{
+    error::{Error, Result},
+    secret::Secret,
+};
+
+pub(crate) use person::{Answer, Nobody, Person};
+pub(crate) use plugin::{Cancel, Plugins};
+pub(crate) use recipient::{Recipient, canonical, wrap};
+pub(crate) use source::IdentityFile;
+pub(crate) use terminal::Terminal;
+
+/// The identities of one run. Keys are parsed once; any number of files is opened with them, from any thread.
+pub(crate) struct Identities {
+    list: Vec<Identity>,
+    plugins: Plugins,
+    /// What is wrong with sources that were found.
+    problems: Vec<Error>,
+    /// Places that were looked at and hold nothing.
+    unused: Vec<String>,
+}
+
+/// One private key, or something that stands for one.
+pub(crate) struct Identity {
+    name: String,
+    kind: &'static str,
+    recipients: Vec<String>,
+    key: Key,
+    /// Why it could not be used when it was last tried.
+    locked: Mutex<Option<Error>>,
+}
+
+enum Key {
+    X25519(age::x25519::Identity),
+    Ssh(Box<ssh::SshKey>),
+    Plugin {
+        plugin: String,
+        text: String,
+    },
+    Sealed(sealed::Sealed),
+    Command(source::KeyCommand),
+    /// Known, and of no use; the reason.
+    Unusable(&'static str),
+}
+
+/// Whether an identity can be used now.
+#[derive(Clone, Debug)]
+pub(crate) enum State {
+    /// It is in memory, or will be fetched without a person.
+    Usable,
+    /// It needs a person, a device or a program that is not there.
+    Locked(Error),
+}
+
+/// How far to go to open a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Keys in memory only: no program runs and nobody is asked.
+    Software,
+    /// Commands, plugins and passphrases too.
+    All,
+}
+
+/// What came of one attempt to unwrap.
+pub(crate) enum Attempt {
+    /// The data key or share.
+    Opened(Secret),
+    /// No identity fits. Those that could not be tried, and those that should have fit and failed.
+    Closed {
+        locked: Vec<Error>,
+        failed: Vec<Error>,
+    },
+}
+
+impl Identities {
+    /// Those of an operator: the files given with `-i`, else what sops would use. Prompts go to the terminal.
+    pub(crate) fn of_operator(files: &[PathBuf]) -> Result<Self> {
+        let plugins = Plugins::of_operator();
+        let plugins = match Terminal::open() {
+            Some(terminal) => plugins.with_person(Arc::new(terminal)),
+            None => plugins,
+        };
+        if files.is_empty() {
+            Ok(Self::from_environment(
+                &|name| std::env::var_os(name),
+                plugins,
+            ))
+        } else {
+            Self::from_files(files, plugins)
+        }
+    }
+
+    /// None, yet.
+    pub(crate) fn empty(plugins: Plugins) -> Self {
+        Self {
+            list: Vec::new(),
+            plugins,
+            problems: Vec::new(),
+            unused: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, identities: Vec<Identity>) {
+        self.list.extend(identities);
+        // Cheapest first; where two cost the same, the order of the sources stays.
+        self.list.sort_by_key(Identity::cost);
+    }
+
+    /// All identities, in the order in which they are tried.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Identity> {
+        self.list.iter()
+    }
+
+    /// Which plugins run, and whom they ask.
+    pub(crate) fn plugins(&self) -> &Plugins {
+        &self.plugins
+    }
+
+    /// What is wrong with sources that could have held identities.
+    pub(crate) fn problems(&self) -> &[Error] {
+        &self.problems
+    }
+
+    /// Places that were looked at in vain.
+    pub(crate) fn unused(&self) -> &[String] {
+        &self.unused
+    }
+
+    /// Every recipient text that one of these identities is known to answer to, SSH keys without comment.
+    pub(crate) fn recipients(&self) -> Vec<&str> {
+        let mut recipients: Vec<&str> = Vec::new();
+        for identity in &self.list {
+            for recipient in identity.recipients() {
+                if !recipients.contains(&recipient) {
+                    recipients.push(recipient);
+                }
+            }
+        }
+        recipients
+    }
+
+    /// Whether `recipient` is one of [`Self::recipients`]; comments do not count.
+    pub(crate) fn answers_to(&self, recipient: &str) -> bool {
+        let recipient = canonical(recipient);
+        self.list
+            .iter()
+            .any(|identity| identity.recipients().any(|ours| ours == recipient))
+    }
+
+    /// Opens `enc`, the wrapped data key of `recipient`, with the first identity that fits. `Ok(None)`: none does.
+    pub(crate) fn unwrap(&self, enc: &str, recipient: &str) -> Result<Option<Secret>> {
+        for effort in [Effort::Software, Effort::All] {
+            match self.attempt(enc, recipient, effort)? {
+                Attempt::Opened(key) => return Ok(Some(key)),
+                Attempt::Closed { failed, .. } => {
+                    if let Some(error) = failed.into_iter().next() {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// One attempt: every identity that `effort` allows is offered `enc`, whatever its recipient says, as sops does.
+    /// An error means that `enc` itself is damaged.
+    pub(crate) fn attempt(&self, enc: &str, recipient: &str, effort: Effort) -> Result<Attempt> {
+        let recipient = canonical(recipient);
+        let locked = RefCell::new(Vec::new());
+        let failed = RefCell::new(Vec::new());
+        let opened = envelope::open(enc, |stanzas| {
+            self.list
+                .iter()
+                .filter(|identity| match effort {
+                    Effort::Software => identity.cost() == 0,
+                    Effort::All => true,
+                })
+                .find_map(
+                    |identity| match identity.unwrap(stanzas, recipient, &self.plugins) {
+                        Ok(file_key) => file_key,
+                        Err(error) if error.is_lock() => {
+                            locked.borrow_mut().push(error);
+                            None
+                        }
+                        Err(error) => {
+                            failed.borrow_mut().push(error);
+                            None
+                        }
+                    },
+                )
+        })?;
+        Ok(match opened {
+            Some(key) => Attempt::Opened(key),
+            None => Attempt::Closed {
+                locked: locked.into_inner(),
+                failed: failed.into_inner(),
+            },
+        })
+    }
+
+    /// Lets identities be tried again that could not be used before.
+    pub(crate) fn forget_failures(&self) {
+        for identity in &self.list {
+            identity.note(None);
+            if let Key::Sealed(sealed) = &identity.key {
+                sealed.forget_refusal();
+            }
+        }
+    }
+
+    /// Asks `person` for what the locked identities need that a passphrase protects; `only` names one of them.
+    pub(crate) fn unlock(&self, only: Option<&str>, person: &dyn Person) -> Result<()> {
+        for identity in &self.list {
+            if only.is_some_and(|name| name != identity.name) {
+                continue;
+            }
+            if let Key::Sealed(sealed) = &identity.key {
+                sealed.forget_refusal();
+                sealed.open(&identity.name, person)?;
+                identity.note(None);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Identity {
+    fn new(name: &str, kind: &'static str, recipients: Vec<String>, key: Key) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            recipients,
+            key,
+            locked: Mutex::new(None),
+        }
+    }
+
+    /// Where it comes from: a path or a variable.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `x25519`, `ssh-ed25519`, `ssh-rsa`, `plugin`, `passphrase`, `command`, `mlkem768x25519`.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// The name of the plugin that it needs.
+    pub(crate) fn plugin(&self) -> Option<&str> {
+        match &self.key {
+            Key::Plugin { plugin, .. } => Some(plugin),
+            _ => None,
+        }
+    }
+
+    /// The recipients it is known to answer to.
+    pub(crate) fn recipients(&self) -> impl Iterator<Item = &str> {
+        let inside = match &self.key {
+            Key::Sealed(sealed) if self.recipients.is_empty() => sealed.opened(),
+            _ => None,
+        };
+        self.recipients.iter().map(String::as_str).chain(
+            inside
+                .unwrap_or_default()
+                .iter()
+                .flat_map(|identity| identity.recipients.iter().map(String::as_str)),
+        )
+    }
+
+    /// Whether it can be used, as far as that can be told without trying.
+    pub(crate) fn state(&self, plugins: &Plugins) -> State {
+        let known = self
+            .locked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let error = match (&self.key, known) {
+            (_, Some(error)) => Some(error),
+            (Key::Plugin { plugin, .. }, None) => plugins.program(plugin).err(),
+            (Key::Sealed(sealed), None) if sealed.opened().is_none() => Some(person::locked(
+                &self.name,
+                "it is protected by a passphrase",
+            )),
+            (Key::Unusable(reason), None) => Some(person::locked(&self.name, reason)),
+            _ => None,
+        };
+        error.map_or(State::Usable, State::Locked)
+    }
+
+    /// What it costs to try: nothing, a command, a plugin, a person.
+    fn cost(&self) -> u8 {
+        match &self.key {
+            Key::X25519(_) | Key::Ssh(_) | Key::Unusable(_) => 0,
+            Key::Sealed(sealed) if sealed.opened().is_some() => 0,
+            Key::Command(_) => 1,
+            Key::Plugin { .. } => 2,
+            Key::Sealed(_) => 3,
+        }
+    }
+
+    fn unwrap(
+        &self,
+        stanzas: &[Stanza],
+        recipient: &str,
+        plugins: &Plugins,
+    ) -> Result<Option<FileKey>> {
+        match &self.key {
+            Key::X25519(key) => self.offer(key, stanzas),
+            Key::Ssh(key) => {
+                for key in key.identities() {
+                    if let Some(file_key) = self.offer(key, stanzas)? {
+                        return Ok(Some(file_key));
+                    }
+                }
+                Ok(None)
+            }
+            Key::Plugin { plugin, text } => {
+                if let Some(error) = self.known_lock() {
+                    return Err(error);
+                }
+                let result = plugins.unwrap(plugin, text, stanzas);
+                if let Err(error) = &result
+                    && error.is_lock()
+                {
+                    self.note(Some(error.clone()));
+                }
+                result
+            }
+            Key::Sealed(sealed) => {
+                if sealed.opened().is_none() && sealed.cannot_match(stanzas, recipient) {
+                    return Ok(None);
+                }
+                let identities = sealed
+                    .open(&self.name, plugins.person.as_ref())
+                    .inspect_err(|error| self.note(Some(error.clone())))?;
+                first_of(identities, stanzas, recipient, plugins)
+            }
+            Key::Command(command) => match command.identities(recipient).as_ref() {
+                Ok(identities) => first_of(identities, stanzas, recipient, plugins),
+                Err(error) => {
+                    self.note(Some(error.clone()));
+                    Err(error.clone())
+                }
+            },
+            Key::Unusable(_) => Ok(None),
+        }
+    }
+
+    fn offer(&self, key: &dyn age::Identity, stanzas: &[Stanza]) -> Result<Option<FileKey>> {
+        key.unwrap_stanzas(stanzas).transpose().map_err(|_| {
+            envelope::damaged(&format!(
+                "it is for the identity {}, which cannot open it",
+                self.name
+            ))
+        })
+    }
+
+    fn known_lock(&self) -> Option<Error> {
+        self.locked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn note(&self, error: Option<Error>) {
+        *self.locked.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+}
+
+fn first_of(
+    identities: &[Identity],
+    stanzas: &[Stanza],
+    recipient: &str,
+    plugins: &Plugins,
+) -> Result<Option<FileKey>> {
+    for identity in identities {
+        if let Some(file_key) = identity.unwrap(stanzas, recipient, plugins)? {
+            return Ok(Some(file_key));
+        }
+    }
+    Ok(None)
+}
+
+impl Error {
+    /// Whether the identity may work another time, or after somebody did something: not the file's fault.
+    fn is_lock(&self) -> bool {
+        matches!(
+            self.code,
+            "identity-locked"
+                | "plugin-missing"
+                | "plugin-refused"
+                | "plugin-timeout"
+                | "cancelled"
+                | "invalid-identity"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

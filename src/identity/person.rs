@@ -1,0 +1,55 @@
+//! The person who may be asked: for a passphrase, a PIN, a touch. There may be none.
+
+use crate::{error::Error, secret::Secret};
+
+/// Somebody to show messages to and to ask. What is asked comes from plugins and file names: implementations escape it.
+pub(crate) trait Person: Send + Sync {
+    /// Shows a message (`touch your key now`). Whether anybody sees it is not known.
+    fn tell(&self, message: &str);
+
+    /// Asks for one of two answers; `true` is `yes`. Without `no` there is only one answer to give.
+    fn confirm(&self, message: &str, yes: &str, no: Option<&str>) -> Answer<bool>;
+
+    /// Asks for something that may be seen while it is typed.
+    fn ask(&self, message: &str) -> Answer<Secret>;
+
+    /// Asks for a passphrase or PIN, unseen.
+    fn ask_secret(&self, message: &str) -> Answer<Secret>;
+}
+
+/// What came of asking.
+pub(crate) enum Answer<T> {
+    /// The person answered.
+    Given(T),
+    /// There is nobody to ask: the identity stays locked.
+    Nobody,
+    /// The person did not want to answer.
+    Declined,
+}
+
+/// Nobody can be asked: the daemon, scripts, CI.
+pub(crate) struct Nobody;
+
+impl Person for Nobody {
+    fn tell(&self, _: &str) {}
+
+    fn confirm(&self, _: &str, _: &str, _: Option<&str>) -> Answer<bool> {
+        Answer::Nobody
+    }
+
+    fn ask(&self, _: &str) -> Answer<Secret> {
+        Answer::Nobody
+    }
+
+    fn ask_secret(&self, _: &str) -> Answer<Secret> {
+        Answer::Nobody
+    }
+}
+
+/// The error of an identity that needs somebody.
+pub(super) fn locked(name: &str, reason: &str) -> Error {
+    Error::new(
+        "identity-locked",
+        format!("the identity {name} is locked: {reason}"),
+    )
+}

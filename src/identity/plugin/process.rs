@@ -1,0 +1,332 @@
+//! One running plugin. It has its own process group and only its three standard descriptors; how long it may take and
+//! how much it may say are limited; it is gone, with everything it started, when [`Process`] is.
+
+use std::{
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::process::CommandExt as _,
+    },
+    path::Path,
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
+    fs::OFlags,
+    io::Errno,
+    process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open},
+};
+
+use crate::{
+    error::{Error, Result},
+    secret::Secret,
+};
+
+/// Bytes that a plugin may send in one conversation.
+const OUTPUT_LIMIT: usize = 1 << 20;
+/// Bytes of what it writes to stderr that are kept; the rest is read and dropped.
+const STDERR_LIMIT: usize = 2048;
+/// How long a plugin may take to exit after the conversation: a card wants to be let go of in order.
+const EXIT_GRACE: Duration = Duration::from_secs(2);
+
+/// What must not reach a plugin: identities of other kinds, and our own place in the service manager.
+const WITHHELD: &[&str] = &[
+    "SOPS_AGE_KEY",
+    "SOPS_AGE_KEY_CMD",
+    "SOPS_AGE_SSH_PRIVATE_KEY_CMD",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "LISTEN_PID",
+    "CREDENTIALS_DIRECTORY",
+];
+
+/// A switch that ends running plugins, from another thread.
+#[derive(Clone)]
+pub(crate) struct Cancel(Option<Arc<OwnedFd>>);
+
+impl Cancel {
+    /// A switch that has not been thrown.
+    pub(crate) fn new() -> Result<Self> {
+        eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map(|fd| Self(Some(Arc::new(fd))))
+            .map_err(|error| Error::new("internal", format!("cannot make an event: {error}")))
+    }
+
+    /// Nothing will be cancelled.
+    pub(crate) fn never() -> Self {
+        Self(None)
+    }
+
+    /// Throws the switch, for good.
+    pub(crate) fn fire(&self) {
+        if let Some(event) = &self.0 {
+            // It fails only when the counter is full, that is, thrown already.
+            let _ = rustix::io::write(event, &1_u64.to_ne_bytes());
+        }
+    }
+}
+
+/// A running plugin.
+pub(super) struct Process {
+    name: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: ChildStdout,
+    stderr: Option<ChildStderr>,
+    /// Received and not yet taken.
+    incoming: Secret,
+    /// How much of `incoming` was taken.
+    taken: usize,
+    received: usize,
+    last_words: Vec<u8>,
+    cancel: Cancel,
+    time_left: Duration,
+}
+
+impl Process {
+    /// Starts `program` in the role of `state_machine`.
+    pub(super) fn start(
+        program: &Path,
+        name: &str,
+        state_machine: &str,
+        time_limit: Duration,
+        cancel: &Cancel,
+    ) -> Result<Self> {
+        let failed = |error: std::io::Error| {
+            Error::new(
+                "plugin-failed",
+                format!("the plugin {name} cannot be started: {error}"),
+            )
+            .with_file(program)
+        };
+        // What we opened is closed on exec already; what whoever started us left open is not.
+        close_fds::set_fds_cloexec_threadsafe(3, &[]);
+        let mut command = Command::new(program);
+        command
+            .arg(format!("--age-plugin={state_machine}"))
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        for variable in WITHHELD {
+            command.env_remove(variable);
+        }
+        let mut child = command.spawn().map_err(failed)?;
+        let (Some(stdin), Some(stdout), Some(stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(Error::new("internal", "a plugin has no pipes"));
+        };
+        let process = Self {
+            name: name.to_owned(),
+            child,
+            stdin: Some(stdin),
+            stdout,
+            stderr: Some(stderr),
+            incoming: Secret::default(),
+            taken: 0,
+            received: 0,
+            last_words: Vec::new(),
+            cancel: cancel.clone(),
+            time_left: time_limit,
+        };
+        process
+            .make_nonblocking()
+            .map_err(|error| failed(error.into()))?;
+        Ok(process)
+    }
+
+    /// Sends all of `bytes`.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut left = bytes;
+        while !left.is_empty() {
+            let Some(stdin) = &self.stdin else {
+                return Err(self.died());
+            };
+            match rustix::io::write(stdin, left) {
+                Ok(written) => left = left.get(written..).unwrap_or_default(),
+                Err(Errno::AGAIN) => self.wait(true)?,
+                Err(Errno::INTR) => {}
+                Err(_) => return Err(self.died()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next line, with its line break.
+    pub(super) fn line(&mut self) -> Result<Secret> {
+        let mut searched = 0;
+        loop {
+            let unread = self.incoming.expose().get(self.taken..).unwrap_or_default();
+            if let Some(at) = unread.iter().skip(searched).position(|&byte| byte == b'\n') {
+                let length = searched + at + 1;
+                let line = Secret::new(unread.get(..length).unwrap_or_default().to_vec());
+                self.taken += length;
+                return Ok(line);
+            }
+            searched = unread.len();
+            if !self.receive()? {
+                self.wait(false)?;
+            }
+        }
+    }
+
+    /// Lets the plugin end by itself, for a moment. It is ended by `drop` in any case.
+    pub(super) fn finish(&mut self) {
+        self.stdin = None;
+        let Some(pid) = Pid::from_raw(self.child.id().cast_signed()) else {
+            return;
+        };
+        if let Ok(exited) = pidfd_open(pid, PidfdFlags::empty()) {
+            let mut fds = [PollFd::new(&exited, PollFlags::IN)];
+            let _ = poll(&mut fds, timespec(EXIT_GRACE.min(self.time_left)).as_ref());
+        }
+    }
+
+    /// Reads what there is; `false` when there is nothing now.
+    fn receive(&mut self) -> Result<bool> {
+        let mut chunk = zeroize::Zeroizing::new([0_u8; 4096]);
+        match rustix::io::read(&self.stdout, chunk.as_mut_slice()) {
+            Ok(0) => Err(self.died()),
+            Ok(read) => {
+                self.received += read;
+                if self.received > OUTPUT_LIMIT {
+                    return Err(Error::new(
+                        "plugin-failed",
+                        format!(
+                            "the plugin {} sent more than the limit plugin-output of {OUTPUT_LIMIT} bytes",
+                            self.name
+                        ),
+                    ));
+                }
+                self.incoming.push(chunk.get(..read).unwrap_or_default());
+                Ok(true)
+            }
+            Err(Errno::AGAIN | Errno::INTR) => Ok(false),
+            Err(_) => Err(self.died()),
+        }
+    }
+
+    /// Waits until the plugin says something, or with `to_write` until it listens too.
+    fn wait(&mut self, to_write: bool) -> Result<()> {
+        let started = Instant::now();
+        let (ready, heard) = {
+            let mut fds = Vec::with_capacity(4);
+            if let Some(stderr) = &self.stderr {
+                fds.push(PollFd::new(stderr, PollFlags::IN));
+            }
+            let errors = fds.len();
+            if let Some(cancel) = &self.cancel.0 {
+                fds.push(PollFd::new(cancel.as_ref(), PollFlags::IN));
+            }
+            let others = fds.len();
+            match (&self.stdin, to_write) {
+                // Its output is left where it is while it does not listen: the pipe's size is the limit.
+                (Some(stdin), true) => fds.push(PollFd::new(stdin, PollFlags::OUT)),
+                _ => fds.push(PollFd::new(&self.stdout, PollFlags::IN)),
+            }
+            match poll(&mut fds, timespec(self.time_left).as_ref()) {
+                Ok(ready) => {
+                    let hit = |range: std::ops::Range<usize>| {
+                        fds.get(range)
+                            .unwrap_or_default()
+                            .iter()
+                            .any(|fd| !fd.revents().is_empty())
+                    };
+                    if hit(errors..others) {
+                        return Err(Error::new(
+                            "cancelled",
+                            format!("the plugin {} was ended", self.name),
+                        ));
+                    }
+                    (ready > 0, hit(0..errors))
+                }
+                Err(Errno::INTR) => (true, false),
+                Err(error) => {
+                    return Err(Error::new("internal", format!("cannot wait: {error}")));
+                }
+            }
+        };
+        if heard {
+            self.drain_stderr();
+        }
+        self.time_left = self.time_left.saturating_sub(started.elapsed());
+        if !ready || self.time_left.is_zero() {
+            return Err(Error::new(
+                "plugin-timeout",
+                format!("the plugin {} took too long and was ended", self.name),
+            )
+            .with_hint("see whether its device or service answers, then try again"));
+        }
+        Ok(())
+    }
+
+    /// Takes what the plugin wrote to stderr and keeps the last of it.
+    fn drain_stderr(&mut self) {
+        let Some(stderr) = &self.stderr else { return };
+        let mut chunk = [0_u8; 4096];
+        match rustix::io::read(stderr, &mut chunk) {
+            Ok(0) => self.stderr = None,
+            Ok(read) => {
+                self.last_words
+                    .extend_from_slice(chunk.get(..read).unwrap_or_default());
+                let excess = self.last_words.len().saturating_sub(STDERR_LIMIT);
+                self.last_words.drain(..excess);
+            }
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(_) => self.stderr = None,
+        }
+    }
+
+    fn died(&mut self) -> Error {
+        self.drain_stderr();
+        let words = String::from_utf8_lossy(&self.last_words);
+        let error = Error::new(
+            "plugin-failed",
+            format!(
+                "the plugin {} ended in the middle of the conversation",
+                self.name
+            ),
+        );
+        match words.lines().map(str::trim).rfind(|line| !line.is_empty()) {
+            Some(line) => {
+                let line: String = line.chars().take(200).collect();
+                error.with_hint(format!("its last words: {line}"))
+            }
+            None => error,
+        }
+    }
+
+    fn make_nonblocking(&self) -> rustix::io::Result<()> {
+        let fds: [Option<BorrowedFd<'_>>; 3] = [
+            self.stdin.as_ref().map(AsFd::as_fd),
+            Some(self.stdout.as_fd()),
+            self.stderr.as_ref().map(AsFd::as_fd),
+        ];
+        for fd in fds.into_iter().flatten() {
+            let flags = rustix::fs::fcntl_getfl(fd)?;
+            rustix::fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // The group first: as long as its leader is not waited for, its number cannot become somebody else's.
+        if let Some(group) = Pid::from_raw(self.child.id().cast_signed()) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+fn timespec(duration: Duration) -> Option<Timespec> {
+    Timespec::try_from(duration).ok()
+}
