@@ -37,6 +37,7 @@ complete -c secretsctl -n "__fish_secretsctl_needs_command" -s q -l quiet -d 'Sa
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -s h -l help -d 'Print help'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -s V -l version -d 'Print version'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "completion" -d 'Print a completion script for a shell'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "identity" -d 'Show which identities would be used, in the order in which they are tried'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "list" -d 'List the secrets: name, path, state, age of the state, source file'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "man" -d 'Print a manual page'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "reload" -d 'Read configuration, identities and repository again; exit code 1 when a secret is degraded'
@@ -54,6 +55,45 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -l jso
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -s v -l verbose -d 'Say more'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -s q -l quiet -d 'Say nothing but errors'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -f -a "show" -d 'List the identities: name, kind, state, recipients'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -f -a "check" -d 'The same; exit with 1 when one of them cannot be used now, or there is none'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from help" -f -a "show" -d 'List the identities: name, kind, state, recipients'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from help" -f -a "check" -d 'The same; exit with 1 when one of them cannot be used now, or there is none'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand list" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand list" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand list" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
@@ -110,10 +150,13 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -l json -d '
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s v -l verbose -d 'Say more'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s q -l quiet -d 'Say nothing but errors'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s h -l help -d 'Print help'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion list man reload status wait help" -f -a "completion" -d 'Print a completion script for a shell'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion list man reload status wait help" -f -a "list" -d 'List the secrets: name, path, state, age of the state, source file'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion list man reload status wait help" -f -a "man" -d 'Print a manual page'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion list man reload status wait help" -f -a "reload" -d 'Read configuration, identities and repository again; exit code 1 when a secret is degraded'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion list man reload status wait help" -f -a "status" -d 'Show how the daemon is; exit code 1 when it is not ok'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion list man reload status wait help" -f -a "wait" -d 'Wait until secrets are delivered; exit code 1 on a time-out, or when one is degraded'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion list man reload status wait help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion identity list man reload status wait help" -f -a "completion" -d 'Print a completion script for a shell'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion identity list man reload status wait help" -f -a "identity" -d 'Show which identities would be used, in the order in which they are tried'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion identity list man reload status wait help" -f -a "list" -d 'List the secrets: name, path, state, age of the state, source file'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion identity list man reload status wait help" -f -a "man" -d 'Print a manual page'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion identity list man reload status wait help" -f -a "reload" -d 'Read configuration, identities and repository again; exit code 1 when a secret is degraded'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion identity list man reload status wait help" -f -a "status" -d 'Show how the daemon is; exit code 1 when it is not ok'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion identity list man reload status wait help" -f -a "wait" -d 'Wait until secrets are delivered; exit code 1 on a time-out, or when one is degraded'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion identity list man reload status wait help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from identity" -f -a "show" -d 'List the identities: name, kind, state, recipients'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from identity" -f -a "check" -d 'The same; exit with 1 when one of them cannot be used now, or there is none'

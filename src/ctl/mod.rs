@@ -4,6 +4,7 @@
 
 mod args;
 mod completion;
+mod identity;
 mod list;
 mod man;
 mod reload;
@@ -55,6 +56,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: &Command, context: &mut Context) -> Result<Outcome> {
     match command {
         Command::Completion(args) => completion::run(args, context),
+        Command::Identity(args) => identity::run(args, context),
         Command::List(args) => list::run(args, context),
         Command::Man(args) => man::run(args, context),
         Command::Reload(args) => reload::run(args, context),

@@ -1,1 +1,189 @@
-//! open
+//! Documents meet identities: the data key of a file, and the file opened with it.
+
+use crate::{
+    error::{Error, Result},
+    escape,
+    identity::{Attempt, Effort, Identities},
+    secret::{DataKey, Secret},
+    sops::{
+        document::{Document, Opened},
+        metadata::{Entry, Metadata},
+    },
+};
+
+/// Recipients that an error lists before it only counts them.
+const SHOWN: usize = 8;
+
+/// Opens a document: its values are decrypted and its MAC is verified.
+pub(crate) fn open_document<'d>(
+    document: &'d Document,
+    identities: &Identities,
+) -> Result<Opened<'d>> {
+    document.open(&data_key(document.metadata(), identities)?)
+}
+
+/// The data key of a file.
+///
+/// Within a group the entries of recipients known to be ours come first, then all others, as sops offers every identity
+/// to every entry. Programs run and people are asked only where keys in memory do not do.
+pub(crate) fn data_key(metadata: &Metadata, identities: &Identities) -> Result<DataKey> {
+    let mut groups: Vec<Group<'_>> = metadata
+        .groups
+        .iter()
+        .map(|entries| Group::new(entries, identities))
+        .collect();
+    let mut obstacles = Obstacles::default();
+    for effort in [Effort::Software, Effort::All] {
+        for number in 0..groups.len() {
+            // Shares of more groups than needed change nothing, and may cost a touch each.
+            let enough = needed(metadata);
+            if effort == Effort::All && enough.is_some_and(|enough| opened(&groups) >= enough) {
+                break;
+            }
+            if let Some(group) = groups.get_mut(number).filter(|group| group.key.is_none()) {
+                group.open(identities, effort, &mut obstacles);
+            }
+        }
+    }
+    if opened(&groups) < needed(metadata).unwrap_or(1) {
+        return Err(obstacles.explain(metadata, identities, opened(&groups)));
+    }
+    metadata.recover(&mut |entry| {
+        let found = groups.iter().filter_map(|group| group.key.as_ref());
+        Ok(found
+            .into_iter()
+            .find(|(of, _)| std::ptr::eq(*of, entry))
+            .map(|(_, key)| key.duplicate()))
+    })
+}
+
+/// How many groups must open; unknown where a file with several does not say.
+fn needed(metadata: &Metadata) -> Option<usize> {
+    if metadata.groups.len() == 1 {
+        return Some(1);
+    }
+    match usize::try_from(metadata.threshold) {
+        Ok(0) | Err(_) => None,
+        Ok(threshold) => Some(threshold.max(2)),
+    }
+}
+
+fn opened(groups: &[Group<'_>]) -> usize {
+    groups.iter().filter(|group| group.key.is_some()).count()
+}
+
+/// One key group on the way to being opened.
+struct Group<'m> {
+    /// The age entries, ours first.
+    entries: Vec<&'m Entry>,
+    /// What was found, and in which entry.
+    key: Option<(&'m Entry, Secret)>,
+}
+
+impl<'m> Group<'m> {
+    fn new(entries: &'m [Entry], identities: &Identities) -> Self {
+        let mut entries: Vec<&Entry> = entries
+            .iter()
+            .filter(|entry| matches!(entry, Entry::Age { .. }))
+            .collect();
+        entries.sort_by_cached_key(|entry| match entry {
+            Entry::Age { recipient, .. } => !identities.answers_to(recipient),
+            Entry::Other { .. } => true,
+        });
+        Self { entries, key: None }
+    }
+
+    fn open(&mut self, identities: &Identities, effort: Effort, obstacles: &mut Obstacles) {
+        for entry in &self.entries {
+            let Entry::Age { recipient, enc } = entry else {
+                continue;
+            };
+            match identities.attempt(enc, recipient, effort) {
+                Ok(Attempt::Opened(key)) => {
+                    self.key = Some((*entry, key));
+                    return;
+                }
+                Ok(Attempt::Closed { locked, failed }) => {
+                    obstacles.locked.extend(locked);
+                    obstacles.failed.extend(failed);
+                }
+                Err(error) => obstacles.failed.push(error),
+            }
+        }
+    }
+}
+
+/// Why groups did not open.
+#[derive(Default)]
+struct Obstacles {
+    locked: Vec<Error>,
+    failed: Vec<Error>,
+}
+
+impl Obstacles {
+    /// The one error that helps most: a locked identity may be all that is missing, a damaged entry may be ours.
+    fn explain(mut self, metadata: &Metadata, identities: &Identities, opened: usize) -> Error {
+        self.locked
+            .dedup_by(|left, right| left.message == right.message);
+        if let Some(first) = self.locked.first() {
+            let mut reasons: Vec<&str> = Vec::new();
+            for error in &self.locked {
+                if !reasons.contains(&error.message.as_str()) {
+                    reasons.push(&error.message);
+                }
+            }
+            let error = Error::new(
+                "locked",
+                format!("no identity opens the file now: {}", reasons.join("; ")),
+            );
+            return match &first.hint {
+                Some(hint) => error.with_hint(hint.clone()),
+                None => error.with_hint(recipients_of(metadata)),
+            };
+        }
+        if let Some(error) = self.failed.into_iter().next() {
+            return error.with_hint(recipients_of(metadata));
+        }
+        let message = match (metadata.groups.len(), needed(metadata)) {
+            (1, _) => "no identity opens the file".to_owned(),
+            (groups, Some(needed)) => {
+                format!("{opened} of {groups} key groups could be opened, and {needed} are needed")
+            }
+            (groups, None) => format!("{opened} of {groups} key groups could be opened"),
+        };
+        let mut hint = recipients_of(metadata);
+        let ours = identities.recipients();
+        if ours.is_empty() {
+            hint.push_str("; there is no identity of ours");
+            if !identities.unused().is_empty() {
+                hint.push_str(&format!(" (looked at {})", shown(identities.unused())));
+            }
+        } else {
+            hint.push_str(&format!("; ours: {}", shown(&ours)));
+        }
+        for problem in identities.problems() {
+            hint.push_str(&format!("; {}", problem.message));
+        }
+        Error::new("no-identity", message).with_hint(hint)
+    }
+}
+
+fn recipients_of(metadata: &Metadata) -> String {
+    let recipients: Vec<String> = metadata
+        .entries()
+        .map(|entry| match entry {
+            Entry::Age { recipient, .. } => escape::text(recipient).into_owned(),
+            Entry::Other { kind, id } => format!("{kind} {} (not supported)", escape::text(id)),
+        })
+        .collect();
+    format!("the file can be opened by: {}", shown(&recipients))
+}
+
+fn shown(texts: &[impl AsRef<str>]) -> String {
+    let mut list: Vec<&str> = texts.iter().take(SHOWN).map(AsRef::as_ref).collect();
+    let more = format!("{} more", texts.len().saturating_sub(SHOWN));
+    if texts.len() > SHOWN {
+        list.push(&more);
+    }
+    list.join(", ")
+}

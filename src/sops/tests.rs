@@ -7,9 +7,7 @@ use crate::{
     limits::Limits,
     secret::Secret,
     sops::{
-        Settings,
-        document::Document,
-        encrypt,
+        document::{Document, Settings, encrypt},
         format::Format,
         metadata::Entry,
         selection::{Kind, Selection},

@@ -18,8 +18,7 @@ use crate::{
     secret::{DataKey, Secret},
     sops::{
         format::PlainValue,
-        number::{format_float, parse_bool, parse_float, parse_int},
-        time::Timestamp,
+        number::{Timestamp, format_float, parse_bool, parse_float, parse_int},
         tree::Scalar,
     },
 };
