@@ -9,10 +9,8 @@ use crate::{
     sops::{
         format::{self, Format, MetadataEdit, Parsed, PlainValue, Replacement},
         mac::Mac,
-        metadata::{Metadata, NewMetadata},
-        number::Timestamp,
-        selection::{Kind, Leaf, Place, Selection, walk},
-        shamir,
+        metadata::Metadata,
+        selection::{Leaf, Place, walk},
         tree::{Comment, Scalar, SiteId, Span},
         value::{Cipher, plain_value},
         verify,
@@ -22,7 +20,7 @@ use crate::{
 /// An encrypted file.
 pub(crate) struct Document {
     format: Format,
-    parsed: Parsed,
+    pub(super) parsed: Parsed,
     metadata: Metadata,
     limits: Limits,
 }
@@ -169,187 +167,7 @@ impl Opened<'_> {
     }
 }
 
-/// How a document is to be encrypted; what a creation rule says.
-pub(crate) struct Settings {
-    /// Recipients of each key group; one group unless Shamir's sharing is wanted.
-    pub(crate) groups: Vec<Vec<String>>,
-    /// Groups that are needed, 0 for all of them.
-    pub(crate) threshold: usize,
-    pub(crate) selection: Selection,
-    pub(crate) mac_only_encrypted: bool,
-}
-
-/// Encrypts a plaintext document with a fresh data key. `wrap` encrypts the key, or a group's share of it, to one
-/// recipient: it gets the group's index, the recipient and the bytes. `lastmodified` is in RFC 3339.
-pub(crate) fn encrypt(
-    plain: Secret,
-    format: Format,
-    settings: &Settings,
-    lastmodified: &str,
-    wrap: &mut dyn FnMut(usize, &str, &[u8]) -> Result<String>,
-    limits: &Limits,
-) -> Result<String> {
-    let parsed = if format == Format::Binary {
-        format::binary::read_plain(plain)
-    } else {
-        format::read(format, plain, limits)?
-    };
-    if parsed.metadata.is_some() {
-        return Err(Error::new(
-            "already-encrypted",
-            "the file already has sops metadata, or a key that is reserved for it",
-        )
-        .with_hint("it is encrypted already; to change it use sops edit or set"));
-    }
-    if parsed.tree.documents.is_empty() {
-        return Err(Error::new("empty", "the file has no document to encrypt"));
-    }
-    let Some(lastmodified) = Timestamp::parse(lastmodified).map(Timestamp::to_seconds) else {
-        return Err(Error::new(
-            "internal",
-            "the time of encryption is not in RFC 3339",
-        ));
-    };
-    let key = fresh_key()?;
-    let (groups, threshold) = wrap_key(&key, settings, wrap)?;
-    let default = Selection::by_default();
-    let (selection, mac_only_encrypted) = match format {
-        // A binary file is one value: sops ignores the settings.
-        Format::Binary => (None, false),
-        _ => (Some(&settings.selection), settings.mac_only_encrypted),
-    };
-    let (replacements, mac) = encrypt_values(
-        &parsed,
-        &key,
-        selection.unwrap_or(&default),
-        mac_only_encrypted,
-    )?;
-    let mac = Cipher::new(&key)?.encrypt(&PlainValue::Str(Secret::from(mac)), &lastmodified)?;
-    let node = NewMetadata {
-        groups,
-        threshold,
-        lastmodified: &lastmodified,
-        mac,
-        selection,
-        mac_only_encrypted,
-    }
-    .into_node();
-    let text = format::splice(format, &parsed, &replacements, MetadataEdit::Add(&node))?;
-    verify_encrypted(&parsed, text, format, &key, limits)
-}
-
-fn fresh_key() -> Result<DataKey> {
-    let mut bytes = zeroize::Zeroizing::new(vec![0; 32]);
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Error::new(
-            "randomness",
-            format!("the system gave no random bytes: {error}"),
-        )
-    })?;
-    Ok(DataKey::new(Secret::new(std::mem::take(&mut *bytes))))
-}
-
-type Wrapped<'s> = (Vec<Vec<(&'s str, String)>>, usize);
-
-fn wrap_key<'s>(
-    key: &DataKey,
-    settings: &'s Settings,
-    wrap: &mut dyn FnMut(usize, &str, &[u8]) -> Result<String>,
-) -> Result<Wrapped<'s>> {
-    let groups = &settings.groups;
-    if groups.is_empty() || groups.iter().any(Vec::is_empty) {
-        return Err(Error::new(
-            "key-groups",
-            "there is a key group without recipients, or none at all",
-        )
-        .with_hint("name the recipients in the creation rule or with --age"));
-    }
-    let threshold = if settings.threshold == 0 {
-        groups.len()
-    } else {
-        settings.threshold
-    };
-    let shares = match groups.len() {
-        1 => vec![Secret::new(key.expose().to_vec())],
-        count => shamir::split(key.expose(), count, threshold)?,
-    };
-    let mut wrapped = Vec::new();
-    for (index, (group, share)) in groups.iter().zip(&shares).enumerate() {
-        let entries = group
-            .iter()
-            .map(|recipient| Ok((recipient.as_str(), wrap(index, recipient, share.expose())?)));
-        wrapped.push(entries.collect::<Result<_>>()?);
-    }
-    Ok((wrapped, threshold))
-}
-
-fn encrypt_values(
-    parsed: &Parsed,
-    key: &DataKey,
-    selection: &Selection,
-    mac_only_encrypted: bool,
-) -> Result<(BTreeMap<SiteId, Replacement>, String)> {
-    let cipher = Cipher::new(key)?;
-    let mut mac = Mac::new(mac_only_encrypted);
-    let mut replacements = BTreeMap::new();
-    let position = |span: &Span| Position::of(parsed.source.expose(), span.start);
-    walk(&parsed.tree, selection, &mut |leaf, place| {
-        let (site, value) = match leaf {
-            Leaf::Comment(comment) => (
-                comment.site,
-                Some(PlainValue::Comment(comment.text.duplicate())),
-            ),
-            Leaf::Scalar { site, value, span } => (
-                site,
-                plain_value(value).map_err(|error| error.with_position(position(span)))?,
-            ),
-        };
-        let Some(value) = value else { return Ok(()) };
-        mac.add(&value, place.encrypted);
-        if place.encrypted {
-            let text = cipher.encrypt(&value, place.path)?;
-            if selection.kind() == Kind::UnencryptedCommentRegex && selection.marks(text.as_bytes())
-            {
-                return Err(Error::new("selection", "unencrypted_comment_regex matches encrypted text, so the file could not be opened again")
-                    .with_hint("make the pattern narrower"));
-            }
-            // Nothing is behind an empty text, so it stays.
-            if !text.is_empty() {
-                replacements.insert(site, Replacement::Encrypted(text));
-            }
-        }
-        Ok(())
-    })?;
-    Ok((replacements, mac.finish()))
-}
-
-/// Opens the result and compares it with what was to be encrypted.
-fn verify_encrypted(
-    parsed: &Parsed,
-    text: Secret,
-    format: Format,
-    key: &DataKey,
-    limits: &Limits,
-) -> Result<String> {
-    let wrong = |error: Error| {
-        not_as_meant().with_hint(format!("the result could not be opened again: {error}"))
-    };
-    let document = Document::parse(text, format, limits).map_err(wrong)?;
-    let opened = document.open(key).map_err(wrong)?;
-    let meant = verify::events(format, &parsed.tree, &BTreeMap::new());
-    if meant != verify::events(format, &document.parsed.tree, &opened.values) {
-        return Err(not_as_meant());
-    }
-    match document.parsed.source.expose_str() {
-        Some(text) => Ok(text.to_owned()),
-        None => Err(
-            Error::new("not-text", "a value that stays in clear is not UTF-8")
-                .with_hint("have the value encrypted, or encrypt the file as binary"),
-        ),
-    }
-}
-
-fn not_as_meant() -> Error {
+pub(super) fn not_as_meant() -> Error {
     Error::new(
         "not-as-meant",
         "the result would not read back as what was meant, so nothing was written",

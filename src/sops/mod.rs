@@ -5,18 +5,25 @@
 //! - [`tree`]: what a reader finds: keys, scalars, comments and the metadata, each with its byte span.
 //! - [`value`]: the `ENC[...]` text and AES-GCM; [`selection`]: which leaves are encrypted; [`mac`]: the hash over all.
 //! - [`metadata`]: the `sops` block of every version; [`shamir`]: key groups.
-//! - [`document`]: the operations on top: parse, open, plaintext, leaves, encrypt.
+//! - [`document`]: parse, open, plaintext; [`extract`]: one value, or every leaf; [`encrypt`]: a new file.
+//! - [`verify`]: what a text means: after every edit the result is read again and compared.
 
 pub(crate) mod document;
+mod encrypt;
+mod extract;
 pub(crate) mod format;
 mod mac;
 pub(crate) mod metadata;
 pub(crate) mod number;
 pub(crate) mod selection;
 mod shamir;
+mod time;
 pub(crate) mod tree;
 mod value;
 mod verify;
+
+pub(crate) use encrypt::{Settings, encrypt};
+pub(crate) use extract::{Leaf, Step};
 
 #[cfg(test)]
 mod tests;

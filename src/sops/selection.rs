@@ -1,5 +1,7 @@
 //! Which leaves of a document are encrypted, and the walk over all leaves that decides it.
 
+use policy::pattern::Pattern;
+
 use crate::{
     error::{Error, Result},
     sops::tree::{Comment, Item, Node, Scalar, SiteId, Span, Tree},
@@ -70,8 +72,8 @@ impl Selection {
     pub(crate) fn new(kind: Kind, text: &str) -> Result<Self> {
         let pattern = match kind {
             Kind::EncryptedSuffix | Kind::UnencryptedSuffix => None,
-            _ => Some(Pattern::new(text).map_err(|reason| {
-                Error::new("selection", format!("{} is not a pattern that sops understands: {reason}", kind.name()))
+            _ => Some(Pattern::parse(text).map_err(|error| {
+                Error::new("selection", format!("{} is not a pattern that sops understands: {error}", kind.name()))
                     .with_hint("sops would take it as matching nothing; correct it in the creation rule and in the file")
             })?),
         };
@@ -107,7 +109,7 @@ impl Selection {
             && self
                 .pattern
                 .as_ref()
-                .is_some_and(|pattern| pattern.is_match(comment))
+                .is_some_and(|pattern| pattern.is_match_bytes(comment))
     }
 
     fn names(&self, key: &str) -> bool {
@@ -116,25 +118,9 @@ impl Selection {
             Kind::EncryptedRegex | Kind::UnencryptedRegex => self
                 .pattern
                 .as_ref()
-                .is_some_and(|pattern| pattern.is_match(key.as_bytes())),
+                .is_some_and(|pattern| pattern.is_match(key)),
             Kind::EncryptedCommentRegex | Kind::UnencryptedCommentRegex => false,
         }
-    }
-}
-
-/// A pattern in Go's dialect, unanchored.
-#[derive(Clone)]
-struct Pattern(regex::bytes::Regex);
-
-impl Pattern {
-    fn new(text: &str) -> Result<Self, String> {
-        regex::bytes::Regex::new(text)
-            .map(Self)
-            .map_err(|error| error.to_string())
-    }
-
-    fn is_match(&self, text: &[u8]) -> bool {
-        self.0.is_match(text)
     }
 }
 

@@ -7,7 +7,9 @@ use crate::{
     limits::Limits,
     secret::Secret,
     sops::{
-        document::{Document, Settings, encrypt},
+        Settings,
+        document::Document,
+        encrypt,
         format::Format,
         metadata::Entry,
         selection::{Kind, Selection},

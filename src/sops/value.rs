@@ -18,7 +18,8 @@ use crate::{
     secret::{DataKey, Secret},
     sops::{
         format::PlainValue,
-        number::{Timestamp, format_float, parse_bool, parse_float, parse_int},
+        number::{format_float, parse_bool, parse_float, parse_int},
+        time::Timestamp,
         tree::Scalar,
     },
 };
