@@ -9,7 +9,6 @@
 
 mod cli;
 mod docs;
-mod example;
 mod layering;
 mod rules_differential;
 mod support;

@@ -424,6 +424,4 @@ impl Error {
 }
 
 #[cfg(test)]
-mod interop;
-#[cfg(test)]
 mod tests;

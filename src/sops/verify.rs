@@ -19,7 +19,8 @@ use crate::{
 ///
 /// Comments are left out of formats that have none. A float without a fraction counts as an integer: JSON and YAML
 /// print both alike. INI comments count without the blanks and comment characters at the ends of their lines, which
-/// sops itself does not keep.
+/// sops itself does not keep. Those of YAML count with their texts only: one that moves from a list's elements to a line
+/// of its own may belong to another list then.
 pub(super) fn events(
     format: Format,
     tree: &Tree,
@@ -29,9 +30,14 @@ pub(super) fn events(
         format,
         values,
         hash: Sha256::new(),
+        yaml_comments: Vec::new(),
     };
     for document in &tree.documents {
         digest.items('D', document);
+    }
+    digest.yaml_comments.sort_unstable();
+    for comment in &digest.yaml_comments {
+        digest.hash.update(comment);
     }
     digest.hash.finalize().into()
 }
@@ -40,6 +46,7 @@ struct Events<'a> {
     format: Format,
     values: &'a BTreeMap<SiteId, PlainValue>,
     hash: Sha256,
+    yaml_comments: Vec<[u8; 32]>,
 }
 
 impl Events<'_> {
@@ -113,7 +120,8 @@ impl Events<'_> {
                 }
                 self.event('c', plain.expose());
             }
-            Format::Yaml | Format::Dotenv => self.event('c', text),
+            Format::Yaml => self.yaml_comments.push(Sha256::digest(text).into()),
+            Format::Dotenv => self.event('c', text),
         }
     }
 

@@ -142,16 +142,18 @@ impl Process {
         Ok(process)
     }
 
-    /// Sends all of `bytes`. That a plugin does not listen any more is no error yet: it may have said all that it
-    /// wanted, and reading tells.
+    /// Sends all of `bytes`.
     pub(super) fn send(&mut self, bytes: &[u8]) -> Result<()> {
         let mut left = bytes;
-        while let Some(stdin) = self.stdin.as_ref().filter(|_| !left.is_empty()) {
+        while !left.is_empty() {
+            let Some(stdin) = &self.stdin else {
+                return Err(self.died());
+            };
             match rustix::io::write(stdin, left) {
                 Ok(written) => left = left.get(written..).unwrap_or_default(),
                 Err(Errno::AGAIN) => self.wait(true)?,
                 Err(Errno::INTR) => {}
-                Err(_) => self.stdin = None,
+                Err(_) => return Err(self.died()),
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ mod edit;
 mod flat;
 mod ini;
 pub(crate) mod json;
+mod yaml;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -103,7 +104,7 @@ pub(crate) fn read(format: Format, source: Secret, limits: &Limits) -> Result<Pa
         .with_hint("the limit is `file-size` in `limits` of the configuration"));
     }
     match format {
-        Format::Yaml => Err(Error::new("internal", "YAML is not wired yet")),
+        Format::Yaml => yaml::read(source, limits),
         Format::Json => json::read(source, limits),
         Format::Dotenv => dotenv::read(source, limits),
         Format::Ini => ini::read(source, limits),
@@ -119,7 +120,7 @@ pub(crate) fn splice(
     metadata: MetadataEdit<'_>,
 ) -> Result<Secret> {
     match format {
-        Format::Yaml => Err(Error::new("internal", "YAML is not wired yet")),
+        Format::Yaml => yaml::splice(parsed, replacements, metadata),
         Format::Json => json::splice(parsed, replacements, metadata),
         Format::Dotenv => dotenv::splice(parsed, replacements, metadata),
         Format::Ini => ini::splice(parsed, replacements, metadata),

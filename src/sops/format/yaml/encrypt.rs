@@ -1,0 +1,338 @@
+//! `ENC[...]` in the place of plaintext, and the metadata added to every document.
+
+use std::collections::{BTreeMap, HashMap};
+
+use policy::yaml::{Content, Document};
+
+use crate::{
+    error::{Error, Result},
+    limits::Limits,
+    secret::Secret,
+    sops::{
+        format::{PlainValue, Replacement, edit::Edits},
+        tree::{Item, MetaNode, Node, Scalar, SiteId, Tree},
+    },
+};
+
+use super::{
+    column, decrypt, line_end, metadata,
+    read::{self, Place, PlaceKind, Read},
+    refuse_at,
+};
+
+pub(super) fn splice(
+    text: &str,
+    read: &Read,
+    replacements: &BTreeMap<SiteId, Replacement>,
+    metadata: Option<&MetaNode>,
+) -> Result<Secret> {
+    refuse_lost_comments(text, read)?;
+    // The block of the metadata can change whose comments those before it are: a line between may keep them apart.
+    for gap in ["", "\n"] {
+        let mut edits = values(text, read, replacements)?;
+        if let Some(metadata) = metadata {
+            for (index, document) in read.stream.documents.iter().enumerate() {
+                add(text, read, index, document, metadata, gap, &mut edits);
+            }
+        }
+        let result = edits.apply(text.as_bytes())?;
+        if reads_as_meant(&result, read, replacements, metadata.is_some()) {
+            return Ok(result);
+        }
+    }
+    Err(Error::new("not-as-meant", "the file cannot be encrypted in place: the result would not read back as what was meant")
+        .with_hint("write it in block style: a key or element on each line, without aliases, and a line break at the end"))
+}
+
+/// Comments that sops drops would stay readable in the encrypted file.
+fn refuse_lost_comments(text: &str, read: &Read) -> Result<()> {
+    let mut known: Vec<usize> = read.places.iter().map(|place| place.span.start).collect();
+    known.sort_unstable();
+    for comment in &read.stream.comments {
+        if known.binary_search(&comment.start).is_err() && !in_metadata(read, comment.start) {
+            let error = Error::new(
+                "comment",
+                "sops loses this comment, so it would neither be encrypted nor kept",
+            )
+            .with_hint("move it to a line of its own above a key or element");
+            return Err(refuse_at(text, comment.start, error));
+        }
+    }
+    Ok(())
+}
+
+fn in_metadata(read: &Read, at: usize) -> bool {
+    let documents = read.stream.documents.iter();
+    let mut entries = documents.flat_map(|document| read::metadata_entries(&read.stream, document));
+    entries.any(|(key, value)| {
+        read.stream.node(key).span.start <= at && at <= read.stream.node(value).span.end
+    })
+}
+
+fn values(text: &str, read: &Read, replacements: &BTreeMap<SiteId, Replacement>) -> Result<Edits> {
+    let mut edits = Edits::new();
+    let mut replaced: HashMap<usize, SiteId> = HashMap::new();
+    for (site, replacement) in replacements {
+        let Some(place) = read.places.get(*site) else {
+            return Err(Error::new(
+                "internal",
+                "a replacement for a value that is not there",
+            ));
+        };
+        let Replacement::Encrypted(encrypted) = replacement else {
+            return Err(Error::new("internal", "plaintext in an encrypted file"));
+        };
+        if place.aliased {
+            return Err(decrypt::refuse_alias(text, place));
+        }
+        replaced.insert(place.span.start, *site);
+        let line = match place.kind {
+            PlaceKind::Comment => format!("#{encrypted}"),
+            _ if place.flow => format!("\"{encrypted}\""),
+            _ => encrypted.clone(),
+        };
+        match place.kind {
+            PlaceKind::Comment => edits.replace(place.span.clone(), line),
+            _ => decrypt::replace_scalar(text, read, place, Secret::from(line), None, &mut edits),
+        }
+    }
+    keep_clear_aliases(text, read, replacements, &replaced, &mut edits)?;
+    Ok(edits)
+}
+
+/// What stays clear and was an alias of something that is encrypted now gets its own text.
+fn keep_clear_aliases(
+    text: &str,
+    read: &Read,
+    replacements: &BTreeMap<SiteId, Replacement>,
+    replaced: &HashMap<usize, SiteId>,
+    edits: &mut Edits,
+) -> Result<()> {
+    let indent = decrypt::indent(&read.stream);
+    for (site, value) in scalars(&read.tree) {
+        let Some(place) = read.places.get(site) else {
+            continue;
+        };
+        if replacements.contains_key(&site) {
+            continue;
+        }
+        match place.kind {
+            PlaceKind::Scalar { .. }
+                if place.aliased && replaced.contains_key(&place.span.start) =>
+            {
+                return Err(decrypt::refuse_alias(text, place));
+            }
+            PlaceKind::Alias if !place.aliased && target_replaced(read, place, replaced) => {
+                let value: Option<PlainValue> = value.into();
+                if let Some(value) = value {
+                    decrypt::replace(text, read, place, &value, indent, edits);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn target_replaced(read: &Read, place: &Place, replaced: &HashMap<usize, SiteId>) -> bool {
+    let parent = read.stream.node(place.parent);
+    let mut children: Box<dyn Iterator<Item = usize>> = match &parent.content {
+        Content::Mapping { entries, .. } => Box::new(entries.iter().map(|&(_, value)| value)),
+        Content::Sequence { items, .. } => Box::new(items.iter().copied()),
+        _ => return false,
+    };
+    let alias = children.find(|&child| read.stream.node(child).span == place.span);
+    alias.is_some_and(|alias| replaced.contains_key(&read.stream.follow(alias).span.start))
+}
+
+fn scalars(tree: &Tree) -> Vec<(SiteId, &Scalar)> {
+    let mut found = Vec::new();
+    let mut open: Vec<&Item> = tree.documents.iter().flatten().collect();
+    while let Some(item) = open.pop() {
+        let (Item::Entry { value, .. } | Item::Element(value)) = item else {
+            continue;
+        };
+        match value {
+            Node::Map(items, _) | Node::List(items, _) => open.extend(items),
+            Node::Scalar { site, value, .. } => found.push((*site, value)),
+        }
+    }
+    found
+}
+
+/// Adds the metadata as the last entry of a document.
+fn add(
+    text: &str,
+    read: &Read,
+    index: usize,
+    document: &Document,
+    metadata: &MetaNode,
+    gap: &str,
+    edits: &mut Edits,
+) {
+    let root = read.stream.node(document.root);
+    let block = metadata::write(metadata, decrypt::INDENT);
+    match &root.content {
+        Content::Mapping {
+            flow: true,
+            entries,
+        } if !entries.is_empty() => {
+            let close = root.span.end.saturating_sub(1);
+            let inner = last_token(text, read, root.span.start, close);
+            let comma = if inner == Some(b',') { "" } else { "," };
+            edits.replace(
+                close..close,
+                format!("{comma} sops: {}", metadata::write_flow(metadata)),
+            );
+        }
+        Content::Mapping { flow: false, .. } => {
+            let prefix = " ".repeat(column(text, root.outer_start()));
+            let at = end(text, read, index);
+            let mut lines = opening(text, at).to_owned();
+            lines.push_str(gap);
+            for line in block.split_inclusive('\n') {
+                lines.push_str(&prefix);
+                lines.push_str(line);
+            }
+            edits.replace(at..at, lines);
+        }
+        // An empty document: `{}`, `null`, `~` or nothing at all.
+        _ => {
+            edits.remove(root.outer_start()..root.span.end);
+            let at = if root.span.is_empty() {
+                end(text, read, index)
+            } else {
+                line_end(text, root.span.end)
+            };
+            let behind = text.get(at..).unwrap_or_default();
+            let at = if root.span.is_empty() {
+                at
+            } else {
+                at + usize::from(behind.starts_with('\n'))
+            };
+            edits.replace(at..at, format!("{}{gap}{block}", opening(text, at)));
+        }
+    }
+}
+
+/// A line break where the text before does not end with one.
+fn opening(text: &str, at: usize) -> &'static str {
+    let before = text.get(..at).unwrap_or_default();
+    if before.is_empty() || before.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    }
+}
+
+/// Where a document ends: before its `...`, the `---` of the next, or the end of the text.
+fn end(text: &str, read: &Read, index: usize) -> usize {
+    let documents = &read.stream.documents;
+    let own = documents
+        .get(index)
+        .and_then(|document| document.end.as_ref());
+    let next = documents
+        .get(index + 1)
+        .and_then(|document| document.start.as_ref());
+    own.or(next).map_or(text.len(), |marker| marker.start)
+}
+
+/// The last byte before the closing brace that is neither blank nor comment.
+fn last_token(text: &str, read: &Read, start: usize, close: usize) -> Option<u8> {
+    let mut end = close;
+    loop {
+        let inner = text.get(start..end)?.trim_end();
+        let last = start + inner.len();
+        match read
+            .stream
+            .comments
+            .iter()
+            .find(|comment| comment.start < last && last <= comment.end)
+        {
+            Some(comment) => end = comment.start,
+            None => return inner.bytes().next_back(),
+        }
+    }
+}
+
+/// Reads the result again: the same keys, nesting, comments and clear values, and the new texts where they belong.
+fn reads_as_meant(
+    result: &Secret,
+    read: &Read,
+    replacements: &BTreeMap<SiteId, Replacement>,
+    metadata: bool,
+) -> bool {
+    let Some(text) = result.expose_str() else {
+        return false;
+    };
+    let limits = Limits {
+        nesting: usize::MAX,
+        values: usize::MAX,
+        ..Limits::default()
+    };
+    let Ok(again) = read::read(text, &limits) else {
+        return false;
+    };
+    let same = |(meant, found): (&Vec<Item>, &Vec<Item>)| same_items(meant, found, replacements);
+    again.metadata.is_some() == (metadata || read.metadata.is_some())
+        && again.tree.documents.len() == read.tree.documents.len()
+        && read
+            .tree
+            .documents
+            .iter()
+            .zip(&again.tree.documents)
+            .all(same)
+}
+
+fn same_items(
+    meant: &[Item],
+    found: &[Item],
+    replacements: &BTreeMap<SiteId, Replacement>,
+) -> bool {
+    meant.len() == found.len()
+        && meant.iter().zip(found).all(|pair| match pair {
+            (Item::Comment(meant), Item::Comment(found)) => {
+                let text = found.text.expose();
+                match replacements.get(&meant.site) {
+                    Some(Replacement::Encrypted(encrypted)) => encrypted.as_bytes() == text,
+                    _ => meant.text.expose() == text,
+                }
+            }
+            (
+                Item::Entry { key, value, .. },
+                Item::Entry {
+                    key: found_key,
+                    value: found,
+                    ..
+                },
+            ) => key == found_key && same_node(value, found, replacements),
+            (Item::Element(value), Item::Element(found)) => same_node(value, found, replacements),
+            _ => false,
+        })
+}
+
+fn same_node(meant: &Node, found: &Node, replacements: &BTreeMap<SiteId, Replacement>) -> bool {
+    match (meant, found) {
+        (Node::Map(meant, _), Node::Map(found, _))
+        | (Node::List(meant, _), Node::List(found, _)) => same_items(meant, found, replacements),
+        (Node::Scalar { site, value, .. }, Node::Scalar { value: found, .. }) => {
+            match (replacements.get(site), value, found) {
+                (Some(Replacement::Encrypted(encrypted)), _, Scalar::Str(found)) => {
+                    encrypted.as_bytes() == found.expose()
+                }
+                (Some(_), _, _) => false,
+                (None, Scalar::Str(meant), Scalar::Str(found)) => meant.expose() == found.expose(),
+                (None, Scalar::Float(meant), Scalar::Float(found)) => {
+                    meant.to_bits() == found.to_bits()
+                }
+                (None, Scalar::Int(meant), Scalar::Int(found)) => meant == found,
+                (None, Scalar::Bool(meant), Scalar::Bool(found)) => meant == found,
+                (None, Scalar::Time(meant), Scalar::Time(found)) => meant == found,
+                (None, Scalar::Unsupported(meant), Scalar::Unsupported(found)) => meant == found,
+                (None, Scalar::Null, Scalar::Null) => true,
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}
