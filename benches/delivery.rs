@@ -32,11 +32,23 @@ const ROUNDS: usize = 20;
 const DEBOUNCE: Duration = Duration::from_millis(200);
 
 fn main() {
+    // `cargo bench --bench delivery -- change idle` measures only these; cargo adds options of its own.
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect();
     let bench = Bench::new();
-    bench.deliver();
-    bench.change();
-    bench.sizes();
-    bench.idle();
+    let parts: [(&str, fn(&Bench)); 4] = [
+        ("deliver", Bench::deliver),
+        ("change", Bench::change),
+        ("sizes", Bench::sizes),
+        ("idle", Bench::idle),
+    ];
+    for (name, measure) in parts {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+            measure(&bench);
+        }
+    }
 }
 
 struct Bench {
@@ -151,9 +163,10 @@ impl Bench {
             "change one file of {FILES}, debounce {} ms",
             DEBOUNCE.as_millis()
         ));
-        let repository = self.path("deliver");
+        self.repository("change", FILES);
+        let repository = self.path("change");
         let runtime = self.path("change-run");
-        let mut daemon = Running(self.secretsd("deliver", &runtime).spawn().unwrap());
+        let mut daemon = Running(self.secretsd("change", &runtime).spawn().unwrap());
         let target = runtime.join("service-0007.yaml/key-0");
         wait_until(|| target.exists());
 

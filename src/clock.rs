@@ -19,7 +19,7 @@ pub(crate) fn format(time: SystemTime) -> String {
     )
 }
 
-/// The time that [`format`] wrote.
+/// The time that [`format()`] wrote.
 pub(crate) fn parse(text: &str) -> Option<SystemTime> {
     let text = text.strip_suffix('Z')?;
     let (date, time) = text.split_once('T')?;

@@ -9,6 +9,7 @@
 
 mod cli;
 mod docs;
+mod example;
 mod layering;
 mod rules_differential;
 mod support;

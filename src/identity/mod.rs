@@ -424,4 +424,6 @@ impl Error {
 }
 
 #[cfg(test)]
+mod interop;
+#[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! A directory with `.sops.yaml`: found as sops finds it, walked with limits, its files opened beneath it and nowhere
 //! else.
 //!
-//! - [`find`]: which `.sops.yaml` is in force, and the text that its patterns see;
+//! - [`mod@find`]: which `.sops.yaml` is in force, and the text that its patterns see;
 //! - [`Repository`]: the files.
 
 mod find;

@@ -1,11 +1,11 @@
 //! The SOPS file format: text in, text out. A file is never re-emitted from a tree; every operation computes new text
 //! for some spans of the source and splices it in.
 //!
-//! - [`format`]: one reader and splicer per file format; they agree on [`tree`].
+//! - [`mod@format`]: one reader and splicer per file format; they agree on [`tree`].
 //! - [`tree`]: what a reader finds: keys, scalars, comments and the metadata, each with its byte span.
 //! - [`value`]: the `ENC[...]` text and AES-GCM; [`selection`]: which leaves are encrypted; [`mac`]: the hash over all.
 //! - [`metadata`]: the `sops` block of every version; [`shamir`]: key groups.
-//! - [`document`]: parse, open, plaintext; [`extract`]: one value, or every leaf; [`encrypt`]: a new file.
+//! - [`document`]: parse, open, plaintext; [`extract`]: one value, or every leaf; [`mod@encrypt`]: a new file.
 //! - [`verify`]: what a text means: after every edit the result is read again and compared.
 
 pub(crate) mod document;

@@ -115,7 +115,17 @@ impl<'a> Session<'a> {
     }
 
     /// The second phase. `handle` takes the commands of one state machine; `None`: it does not know the command.
-    fn converse(&mut self, mut handle: impl FnMut(&mut Stanza) -> Option<()>) -> Result<()> {
+    fn converse(&mut self, handle: impl FnMut(&mut Stanza) -> Option<()>) -> Result<()> {
+        match (self.exchange(handle), &self.complaint) {
+            // Some say what is wrong and leave.
+            (Err(error), Some(complaint)) if error.code == "plugin-failed" => {
+                Err(self.failed(complaint))
+            }
+            (result, _) => result,
+        }
+    }
+
+    fn exchange(&mut self, mut handle: impl FnMut(&mut Stanza) -> Option<()>) -> Result<()> {
         loop {
             let mut command = self.receive()?;
             if command.tag == "done" {

@@ -142,18 +142,16 @@ impl Process {
         Ok(process)
     }
 
-    /// Sends all of `bytes`.
+    /// Sends all of `bytes`. That a plugin does not listen any more is no error yet: it may have said all that it
+    /// wanted, and reading tells.
     pub(super) fn send(&mut self, bytes: &[u8]) -> Result<()> {
         let mut left = bytes;
-        while !left.is_empty() {
-            let Some(stdin) = &self.stdin else {
-                return Err(self.died());
-            };
+        while let Some(stdin) = self.stdin.as_ref().filter(|_| !left.is_empty()) {
             match rustix::io::write(stdin, left) {
                 Ok(written) => left = left.get(written..).unwrap_or_default(),
                 Err(Errno::AGAIN) => self.wait(true)?,
                 Err(Errno::INTR) => {}
-                Err(_) => return Err(self.died()),
+                Err(_) => self.stdin = None,
             }
         }
         Ok(())
