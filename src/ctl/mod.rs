@@ -4,6 +4,8 @@
 
 mod args;
 mod completion;
+mod decrypt;
+mod encrypt;
 mod identity;
 mod list;
 mod man;
@@ -56,6 +58,8 @@ pub fn main() -> ExitCode {
 fn dispatch(command: &Command, context: &mut Context) -> Result<Outcome> {
     match command {
         Command::Completion(args) => completion::run(args, context),
+        Command::Decrypt(args) => decrypt::run(args, context),
+        Command::Encrypt(args) => encrypt::run(args, context),
         Command::Identity(args) => identity::run(args, context),
         Command::List(args) => list::run(args, context),
         Command::Man(args) => man::run(args, context),

@@ -1,0 +1,164 @@
+//! `secretsctl encrypt`: a plaintext file, encrypted as its creation rule says.
+
+use std::{path::PathBuf, time::SystemTime};
+
+use super::{Context, decrypt::format};
+use crate::{
+    clock,
+    error::{Error, Result},
+    files::{ReadLimit, Replacing, read_any, replace, write_output},
+    identity::{Plugins, wrap},
+    limits::Limits,
+    output::Outcome,
+    sops::{
+        Settings, encrypt,
+        format::Format,
+        selection::{Kind, Selection},
+    },
+};
+
+/// Encrypt a file to the recipients of its creation rule, or to those given
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The plaintext file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Encrypt to these age recipients, separated by commas, instead of those of the creation rule
+    #[arg(
+        long,
+        value_name = "RECIPIENTS",
+        env = "SOPS_AGE_RECIPIENTS",
+        hide_env_values = true
+    )]
+    age: Option<String>,
+
+    /// Choose creation rule and format as if the file had this name
+    #[arg(long, value_name = "PATH")]
+    filename_override: Option<PathBuf>,
+
+    /// Read the file as yaml, json, dotenv, ini or binary [default: what its name says]
+    #[arg(long, value_name = "TYPE", value_parser = format)]
+    input_type: Option<Format>,
+
+    /// Replace the file itself, in one step
+    #[arg(long, conflicts_with = "output")]
+    in_place: bool,
+
+    /// Write to FILE in one step instead of to stdout
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    #[command(flatten)]
+    selection: SelectionArgs,
+
+    /// Have the MAC cover encrypted values only
+    #[arg(long)]
+    mac_only_encrypted: bool,
+}
+
+/// What is encrypted; at most one of them.
+#[derive(clap::Args, Debug)]
+#[group(multiple = false)]
+struct SelectionArgs {
+    /// Encrypt only what is below keys with this ending
+    #[arg(long, value_name = "SUFFIX")]
+    encrypted_suffix: Option<String>,
+    /// Leave in clear what is below keys with this ending
+    #[arg(long, value_name = "SUFFIX")]
+    unencrypted_suffix: Option<String>,
+    /// Encrypt only what is below keys that match
+    #[arg(long, value_name = "PATTERN")]
+    encrypted_regex: Option<String>,
+    /// Leave in clear what is below keys that match
+    #[arg(long, value_name = "PATTERN")]
+    unencrypted_regex: Option<String>,
+    /// Encrypt only what follows comments that match
+    #[arg(long, value_name = "PATTERN")]
+    encrypted_comment_regex: Option<String>,
+    /// Leave in clear what follows comments that match
+    #[arg(long, value_name = "PATTERN")]
+    unencrypted_comment_regex: Option<String>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
+    let text = encrypted(args).map_err(|error| error.with_file(&args.file))?;
+    match &args.output {
+        Some(path) => write_output(path, text.as_bytes())?,
+        None if args.in_place => {
+            let target = std::fs::canonicalize(&args.file).map_err(|error| {
+                Error::new("file-unwritable", error.to_string()).with_file(&args.file)
+            })?;
+            replace(&target, text.as_bytes(), Replacing::Keep)?;
+        }
+        None => context.output.verbatim(text.as_bytes())?,
+    }
+    Ok(Outcome::Fine)
+}
+
+fn encrypted(args: &Args) -> Result<String> {
+    let limits = Limits::default();
+    let name = args.filename_override.as_ref().unwrap_or(&args.file);
+    let format = args.input_type.unwrap_or_else(|| Format::from_path(name));
+    let settings = settings(args)?;
+    let limit = ReadLimit {
+        name: "file-size",
+        bytes: limits.file_size,
+    };
+    let content = read_any(&args.file, limit)?;
+    let plugins = Plugins::of_operator();
+    let mut wrap = |_: usize, recipient: &str, share: &[u8]| wrap(recipient, share, &plugins);
+    encrypt(
+        content,
+        format,
+        &settings,
+        &clock::format(SystemTime::now()),
+        &mut wrap,
+        &limits,
+    )
+}
+
+fn settings(args: &Args) -> Result<Settings> {
+    let Some(recipients) = &args.age else {
+        return Err(
+            Error::new("no-rules", "there are no recipients").with_hint("name them with --age")
+        );
+    };
+    let recipients = recipients
+        .split(',')
+        .map(|recipient| recipient.trim().to_owned())
+        .collect();
+    Ok(Settings {
+        groups: vec![recipients],
+        threshold: 0,
+        selection: args
+            .selection
+            .given()?
+            .unwrap_or_else(Selection::by_default),
+        mac_only_encrypted: args.mac_only_encrypted,
+    })
+}
+
+impl SelectionArgs {
+    fn given(&self) -> Result<Option<Selection>> {
+        let given = [
+            (Kind::EncryptedSuffix, &self.encrypted_suffix),
+            (Kind::UnencryptedSuffix, &self.unencrypted_suffix),
+            (Kind::EncryptedRegex, &self.encrypted_regex),
+            (Kind::UnencryptedRegex, &self.unencrypted_regex),
+            (Kind::EncryptedCommentRegex, &self.encrypted_comment_regex),
+            (
+                Kind::UnencryptedCommentRegex,
+                &self.unencrypted_comment_regex,
+            ),
+        ];
+        let given = given
+            .into_iter()
+            .find_map(|(kind, text)| Some((kind, text.as_deref()?)));
+        given
+            .filter(|(_, text)| !text.is_empty())
+            .map(|(kind, text)| Selection::new(kind, text))
+            .transpose()
+    }
+}
