@@ -37,6 +37,8 @@ complete -c secretsctl -n "__fish_secretsctl_needs_command" -s q -l quiet -d 'Sa
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -s h -l help -d 'Print help'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -s V -l version -d 'Print version'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "completion" -d 'Print a completion script for a shell'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "decrypt" -d 'Print the plaintext of an encrypted file: its text with the values opened and the metadata cut out'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "encrypt" -d 'Encrypt a file to the recipients of its creation rule, or to those given'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "identity" -d 'Show which identities would be used, in the order in which they are tried'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "list" -d 'List the secrets: name, path, state, age of the state, source file'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "man" -d 'Print a manual page'
@@ -55,6 +57,43 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -l jso
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -s v -l verbose -d 'Say more'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -s q -l quiet -d 'Say nothing but errors'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -l extract -d 'Print only what is at this place, for example \'["database"]["hosts"][0]\'' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -l input-type -d 'Read the file as yaml, json, dotenv, ini or binary [default: what its name says]' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -l output -d 'Write to FILE in one step, readable by its owner only, instead of to stdout' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l age -d 'Encrypt to these age recipients, separated by commas, instead of those of the creation rule' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l filename-override -d 'Choose creation rule and format as if the file had this name' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l input-type -d 'Read the file as yaml, json, dotenv, ini or binary [default: what its name says]' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l output -d 'Write to FILE in one step instead of to stdout' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l encrypted-suffix -d 'Encrypt only what is below keys with this ending' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l unencrypted-suffix -d 'Leave in clear what is below keys with this ending' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l encrypted-regex -d 'Encrypt only what is below keys that match' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l unencrypted-regex -d 'Leave in clear what is below keys that match' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l encrypted-comment-regex -d 'Encrypt only what follows comments that match' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l unencrypted-comment-regex -d 'Leave in clear what follows comments that match' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l in-place -d 'Replace the file itself, in one step'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l mac-only-encrypted -d 'Have the MAC cover encrypted values only'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -s h -l help -d 'Print help'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
@@ -150,13 +189,15 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -l json -d '
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s v -l verbose -d 'Say more'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s q -l quiet -d 'Say nothing but errors'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s h -l help -d 'Print help'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion identity list man reload status wait help" -f -a "completion" -d 'Print a completion script for a shell'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion identity list man reload status wait help" -f -a "identity" -d 'Show which identities would be used, in the order in which they are tried'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion identity list man reload status wait help" -f -a "list" -d 'List the secrets: name, path, state, age of the state, source file'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion identity list man reload status wait help" -f -a "man" -d 'Print a manual page'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion identity list man reload status wait help" -f -a "reload" -d 'Read configuration, identities and repository again; exit code 1 when a secret is degraded'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion identity list man reload status wait help" -f -a "status" -d 'Show how the daemon is; exit code 1 when it is not ok'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion identity list man reload status wait help" -f -a "wait" -d 'Wait until secrets are delivered; exit code 1 on a time-out, or when one is degraded'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion identity list man reload status wait help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion decrypt encrypt identity list man reload status wait help" -f -a "completion" -d 'Print a completion script for a shell'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion decrypt encrypt identity list man reload status wait help" -f -a "decrypt" -d 'Print the plaintext of an encrypted file: its text with the values opened and the metadata cut out'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion decrypt encrypt identity list man reload status wait help" -f -a "encrypt" -d 'Encrypt a file to the recipients of its creation rule, or to those given'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion decrypt encrypt identity list man reload status wait help" -f -a "identity" -d 'Show which identities would be used, in the order in which they are tried'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion decrypt encrypt identity list man reload status wait help" -f -a "list" -d 'List the secrets: name, path, state, age of the state, source file'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion decrypt encrypt identity list man reload status wait help" -f -a "man" -d 'Print a manual page'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion decrypt encrypt identity list man reload status wait help" -f -a "reload" -d 'Read configuration, identities and repository again; exit code 1 when a secret is degraded'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion decrypt encrypt identity list man reload status wait help" -f -a "status" -d 'Show how the daemon is; exit code 1 when it is not ok'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion decrypt encrypt identity list man reload status wait help" -f -a "wait" -d 'Wait until secrets are delivered; exit code 1 on a time-out, or when one is degraded'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion decrypt encrypt identity list man reload status wait help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from identity" -f -a "show" -d 'List the identities: name, kind, state, recipients'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from identity" -f -a "check" -d 'The same; exit with 1 when one of them cannot be used now, or there is none'
