@@ -31,7 +31,7 @@ use crate::{
     secret::Secret,
 };
 
-pub(crate) use person::{Answer, Nobody, Person};
+pub(crate) use person::{Answer, INTERRUPTED, Nobody, Person};
 pub(crate) use plugin::{Cancel, Plugins};
 pub(crate) use recipient::{Recipient, canonical, wrap};
 pub(crate) use source::IdentityFile;
@@ -86,6 +86,14 @@ pub(crate) enum Effort {
     Software,
     /// Commands, plugins and passphrases too.
     All,
+}
+
+/// What went wrong with the identities of one attempt.
+#[derive(Default)]
+struct Tried {
+    locked: Vec<Error>,
+    failed: Vec<Error>,
+    interrupted: Option<Error>,
 }
 
 /// What came of one attempt to unwrap.
@@ -193,36 +201,35 @@ impl Identities {
     /// An error means that `enc` itself is damaged.
     pub(crate) fn attempt(&self, enc: &str, recipient: &str, effort: Effort) -> Result<Attempt> {
         let recipient = canonical(recipient);
-        let locked = RefCell::new(Vec::new());
-        let failed = RefCell::new(Vec::new());
+        let tried = RefCell::new(Tried::default());
         let opened = envelope::open(enc, |stanzas| {
-            self.list
-                .iter()
-                .filter(|identity| match effort {
-                    Effort::Software => identity.cost() == 0,
-                    Effort::All => true,
-                })
-                .find_map(
-                    |identity| match identity.unwrap(stanzas, recipient, &self.plugins) {
-                        Ok(file_key) => file_key,
-                        Err(error) if error.is_lock() => {
-                            locked.borrow_mut().push(error);
-                            None
-                        }
-                        Err(error) => {
-                            failed.borrow_mut().push(error);
-                            None
-                        }
-                    },
-                )
+            let mut tried = tried.borrow_mut();
+            for identity in &self.list {
+                if effort == Effort::Software && identity.cost() > 0 {
+                    continue;
+                }
+                match identity.unwrap(stanzas, recipient, &self.plugins) {
+                    Ok(Some(file_key)) => return Some(file_key),
+                    Ok(None) => {}
+                    Err(error) if error.code == person::INTERRUPTED => {
+                        tried.interrupted = Some(error);
+                        return None;
+                    }
+                    Err(error) if error.is_lock() => tried.locked.push(error),
+                    Err(error) => tried.failed.push(error),
+                }
+            }
+            None
         })?;
-        Ok(match opened {
-            Some(key) => Attempt::Opened(key),
-            None => Attempt::Closed {
-                locked: locked.into_inner(),
-                failed: failed.into_inner(),
-            },
-        })
+        let tried = tried.into_inner();
+        match (opened, tried.interrupted) {
+            (_, Some(error)) => Err(error),
+            (Some(key), None) => Ok(Attempt::Opened(key)),
+            (None, None) => Ok(Attempt::Closed {
+                locked: tried.locked,
+                failed: tried.failed,
+            }),
+        }
     }
 
     /// Lets identities be tried again that could not be used before.
@@ -417,7 +424,6 @@ impl Error {
                 | "plugin-missing"
                 | "plugin-refused"
                 | "plugin-timeout"
-                | "cancelled"
                 | "invalid-identity"
         )
     }

@@ -25,6 +25,8 @@ pub(crate) enum Answer<T> {
     Nobody,
     /// The person did not want to answer.
     Declined,
+    /// The person pressed Ctrl-C.
+    Interrupted,
 }
 
 /// Nobody can be asked: the daemon, scripts, CI.
@@ -44,6 +46,14 @@ impl Person for Nobody {
     fn ask_secret(&self, _: &str) -> Answer<Secret> {
         Answer::Nobody
     }
+}
+
+/// The code of [`interrupted`].
+pub(crate) const INTERRUPTED: &str = "interrupted";
+
+/// The error of everything that a person or a signal ended.
+pub(super) fn interrupted() -> Error {
+    Error::new(INTERRUPTED, "interrupted")
 }
 
 /// The error of an identity that needs somebody.

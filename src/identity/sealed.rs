@@ -101,6 +101,7 @@ impl Sealed {
                 Answer::Declined => {
                     return Err(person::locked(name, "no passphrase was given"));
                 }
+                Answer::Interrupted => return Err(person::interrupted()),
                 Answer::Nobody => {
                     return Err(person::locked(
                         name,

@@ -35,9 +35,8 @@ impl Terminal {
     }
 
     /// Runs `dialogue` on the terminal; one at a time.
-    fn with<T>(&self, dialogue: impl FnOnce(&mut File) -> Option<T>) -> Answer<T> {
-        let mut terminal = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        dialogue(&mut terminal).map_or(Answer::Declined, Answer::Given)
+    fn with<T>(&self, dialogue: impl FnOnce(&mut File) -> T) -> T {
+        dialogue(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -56,14 +55,19 @@ impl Person for Terminal {
         let prompt = format!("{} ({choices}) ", escape::text(message));
         self.with(|terminal| {
             for _ in 0..3 {
-                let line = read_line(terminal, &prompt, true)?;
+                let line = match read_line(terminal, &prompt, true) {
+                    Answer::Given(line) => line,
+                    Answer::Nobody => return Answer::Nobody,
+                    Answer::Declined => return Answer::Declined,
+                    Answer::Interrupted => return Answer::Interrupted,
+                };
                 match line.expose() {
-                    b"y" | b"Y" | b"yes" => return Some(true),
-                    b"n" | b"N" | b"no" => return Some(false),
+                    b"y" | b"Y" | b"yes" => return Answer::Given(true),
+                    b"n" | b"N" | b"no" => return Answer::Given(false),
                     _ => {}
                 }
             }
-            None
+            Answer::Declined
         })
     }
 
@@ -87,50 +91,57 @@ fn prompt(message: &str) -> String {
 }
 
 /// Reads one line key by key. The terminal neither echoes nor raises signals meanwhile: an interrupt in the middle of a
-/// passphrase would otherwise leave it without echo for whatever runs next. `None`: interrupted, or the terminal is gone.
-fn read_line(terminal: &mut File, prompt: &str, visible: bool) -> Option<Secret> {
-    let _raw = Raw::enter(terminal)?;
-    terminal.write_all(prompt.as_bytes()).ok()?;
+/// passphrase would otherwise leave it without echo for whatever runs next.
+fn read_line(terminal: &mut File, prompt: &str, visible: bool) -> Answer<Secret> {
+    let Some(raw) = Raw::enter(terminal) else {
+        return Answer::Nobody;
+    };
+    // Whether it can still be shown is found out by reading.
+    let show = |text: &[u8]| {
+        let _ = (&raw.terminal).write_all(text);
+    };
+    show(prompt.as_bytes());
     let mut line = Secret::with_capacity(LINE_LIMIT);
     let mut key = [0];
-    let outcome = loop {
+    let answer = loop {
         if !matches!(terminal.read(&mut key), Ok(1)) {
-            break None;
+            break Answer::Nobody;
         }
         match key[0] {
-            b'\r' | b'\n' => break Some(line),
-            // Ctrl-C, Ctrl-backslash; Ctrl-D on an empty line.
-            0x03 | 0x1c => break None,
-            0x04 if line.is_empty() => break None,
+            b'\r' | b'\n' => break Answer::Given(line),
+            // Ctrl-C, Ctrl-backslash.
+            0x03 | 0x1c => break Answer::Interrupted,
+            // Ctrl-D.
+            0x04 if line.is_empty() => break Answer::Declined,
             // Backspace takes a whole character, Ctrl-U the line.
             0x08 | 0x7f => {
-                let shorter = line
+                let last = line
                     .expose_str()
                     .and_then(|text| text.char_indices().last());
-                let length = shorter.map_or(line.len().saturating_sub(1), |(start, _)| start);
+                let length = last.map_or(line.len().saturating_sub(1), |(start, _)| start);
                 if visible && length < line.len() {
-                    terminal.write_all(b"\x08 \x08").ok()?;
+                    show(b"\x08 \x08");
                 }
                 line = copy(&line, length);
             }
             0x15 => {
                 if visible {
-                    terminal.write_all(b"\r\x1b[K").ok()?;
-                    terminal.write_all(prompt.as_bytes()).ok()?;
+                    show(b"\r\x1b[K");
+                    show(prompt.as_bytes());
                 }
                 line = copy(&line, 0);
             }
             byte if line.len() < LINE_LIMIT => {
                 line.push(&[byte]);
                 if visible && !byte.is_ascii_control() {
-                    terminal.write_all(&[byte]).ok()?;
+                    show(&[byte]);
                 }
             }
             _ => {}
         }
     };
-    terminal.write_all(b"\n").ok()?;
-    outcome
+    show(b"\n");
+    answer
 }
 
 fn copy(line: &Secret, length: usize) -> Secret {

@@ -442,7 +442,7 @@ fn a_plugin_is_cancelled_with_all_that_it_started() {
         cancel.fire();
         pid
     });
-    assert_eq!(code_of(ask(plugins, &identity)), "cancelled");
+    assert_eq!(code_of(ask(plugins, &identity)), "interrupted");
     let pid = thrower.join().unwrap();
     // Killed is not gone: it may be dying, or wait as a zombie for whoever adopted it.
     let gone = || {

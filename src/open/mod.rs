@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Result},
     escape,
-    identity::{Attempt, Effort, Identities},
+    identity::{Attempt, Effort, INTERRUPTED, Identities},
     secret::{DataKey, Secret},
     sops::{
         document::{Document, Opened},
@@ -41,7 +41,7 @@ pub(crate) fn data_key(metadata: &Metadata, identities: &Identities) -> Result<D
                 break;
             }
             if let Some(group) = groups.get_mut(number).filter(|group| group.key.is_none()) {
-                group.open(identities, effort, &mut obstacles);
+                group.open(identities, effort, &mut obstacles)?;
             }
         }
     }
@@ -93,7 +93,12 @@ impl<'m> Group<'m> {
         Self { entries, key: None }
     }
 
-    fn open(&mut self, identities: &Identities, effort: Effort, obstacles: &mut Obstacles) {
+    fn open(
+        &mut self,
+        identities: &Identities,
+        effort: Effort,
+        obstacles: &mut Obstacles,
+    ) -> Result<()> {
         for entry in &self.entries {
             let Entry::Age { recipient, enc } = entry else {
                 continue;
@@ -101,15 +106,17 @@ impl<'m> Group<'m> {
             match identities.attempt(enc, recipient, effort) {
                 Ok(Attempt::Opened(key)) => {
                     self.key = Some((*entry, key));
-                    return;
+                    return Ok(());
                 }
                 Ok(Attempt::Closed { locked, failed }) => {
                     obstacles.locked.extend(locked);
                     obstacles.failed.extend(failed);
                 }
+                Err(error) if error.code == INTERRUPTED => return Err(error),
                 Err(error) => obstacles.failed.push(error),
             }
         }
+        Ok(())
     }
 }
 

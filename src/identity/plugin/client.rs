@@ -101,6 +101,8 @@ struct Session<'a> {
     complaint: Option<String>,
     /// It asked for a person and there was none.
     nobody: bool,
+    /// The person pressed Ctrl-C.
+    interrupted: bool,
 }
 
 impl<'a> Session<'a> {
@@ -111,6 +113,7 @@ impl<'a> Session<'a> {
             person: plugins.person.as_ref(),
             complaint: None,
             nobody: false,
+            interrupted: false,
         })
     }
 
@@ -158,6 +161,9 @@ impl<'a> Session<'a> {
                 Reply::Fail => write_stanza(&mut text, "fail", &[], &[]),
                 Reply::Unsupported => write_stanza(&mut text, "unsupported", &[], &[]),
             }
+            if self.interrupted {
+                return Err(person::interrupted());
+            }
             self.process.send(text.expose())?;
         }
     }
@@ -200,6 +206,10 @@ impl<'a> Session<'a> {
             Answer::Given(true) => Reply::Choice("yes"),
             Answer::Given(false) => Reply::Choice("no"),
             Answer::Declined => Reply::Fail,
+            Answer::Interrupted => {
+                self.interrupted = true;
+                Reply::Fail
+            }
             Answer::Nobody => {
                 self.nobody = true;
                 Reply::Fail
@@ -211,6 +221,10 @@ impl<'a> Session<'a> {
         match answer {
             Answer::Given(text) => Reply::Data(text),
             Answer::Declined => Reply::Fail,
+            Answer::Interrupted => {
+                self.interrupted = true;
+                Reply::Fail
+            }
             Answer::Nobody => {
                 self.nobody = true;
                 Reply::Fail

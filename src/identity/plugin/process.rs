@@ -21,6 +21,7 @@ use rustix::{
 
 use crate::{
     error::{Error, Result},
+    identity::person,
     secret::Secret,
 };
 
@@ -238,10 +239,7 @@ impl Process {
                             .any(|fd| !fd.revents().is_empty())
                     };
                     if hit(errors..others) {
-                        return Err(Error::new(
-                            "cancelled",
-                            format!("the plugin {} was ended", self.name),
-                        ));
+                        return Err(person::interrupted());
                     }
                     (ready > 0, hit(0..errors))
                 }
