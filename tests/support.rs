@@ -219,7 +219,8 @@ pub(crate) fn run_with_input(command: &mut Command, input: &[u8]) -> Ran {
     finished(command, output)
 }
 
-fn finished(command: &Command, output: std::io::Result<Output>) -> Ran {
+/// What a finished program did.
+pub(crate) fn finished(command: &Command, output: std::io::Result<Output>) -> Ran {
     let mut shown = command.get_program().to_string_lossy().into_owned();
     for arg in command.get_args() {
         let _ = write!(shown, " {}", arg.to_string_lossy());

@@ -10,9 +10,11 @@
 mod cli;
 mod docs;
 mod example;
+mod identity;
 mod layering;
 mod rules_differential;
 mod support;
+mod terminal;
 
 /// A file that nobody declares above would be a test that never runs.
 #[test]
