@@ -1,7 +1,7 @@
 //! Patterns beside Go's own regexp package, and rules beside sops' own configuration package, over random input.
 
 mod patterns;
-mod random;
+pub(crate) mod random;
 
 use std::{
     path::{Path, PathBuf},

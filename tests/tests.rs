@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod differential;
 mod docs;
 mod example;
 mod identity;
