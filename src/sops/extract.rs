@@ -7,7 +7,7 @@ use crate::{
     secret::Secret,
     sops::{
         document::Opened,
-        format::{Format, PlainValue, json},
+        format::{Format, PlainValue, json, yaml},
         number::format_float_general,
         tree::{Item, Node, Scalar},
         value::plain_value,
@@ -135,10 +135,7 @@ impl Opened<'_> {
                 }
                 Ok(text)
             }
-            (_, Format::Yaml) => Err(Error::new(
-                "path",
-                "only single values can be extracted from YAML yet",
-            )),
+            (_, Format::Yaml) => yaml::print(node, &self.values),
             (_, Format::Dotenv | Format::Ini) => Err(Error::new(
                 "path",
                 "the path leads to a section, not to a value",

@@ -7,7 +7,7 @@ mod edit;
 mod flat;
 mod ini;
 pub(crate) mod json;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::{collections::BTreeMap, path::Path};
 

@@ -9,8 +9,11 @@ mod decrypt;
 mod encrypt;
 mod lists;
 mod metadata;
+mod print;
 mod read;
 mod render;
+
+pub(crate) use print::print;
 
 use std::collections::BTreeMap;
 
