@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::Read as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -15,10 +14,11 @@ use super::{
     glob::part_matches,
     node::{self, Node, Value},
     reader::{Fields, Findings, tidy},
-    sections, trust,
+    sections,
 };
 use crate::{
     error::{Error, Result},
+    files::{self, ReadLimit, Trust},
     limits::Limits,
 };
 
@@ -497,49 +497,32 @@ fn or_note<T>(result: Result<T>, root: &Node, findings: &mut Findings) -> Option
 }
 
 fn read(path: &Path) -> Result<Node> {
-    let mut file = fs::File::open(path).map_err(|error| unreadable(path, &error))?;
-    let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
-    if !metadata.is_file() {
-        return Err(
-            Error::new("not-a-file", "the configuration is not a regular file").with_file(path),
-        );
+    let limit = ReadLimit {
+        name: "of a configuration file",
+        bytes: CONFIG_SIZE,
+    };
+    let content = files::read_regular(path, limit).map_err(|error| match error.code {
+        "file-missing" => error.with_hint(
+            "name the configuration with --config, or run without one: --repository DIR --identity FILE",
+        ),
+        _ => error,
+    })?;
+    if let Trust::Untrusted(reason) = files::trust(path)? {
+        return Err(Error::new("untrusted", format!("the configuration is not used: {reason}"))
+            .with_file(path)
+            .with_hint("let it and every directory above belong to root or to secretsd's user, and take write permission from all others"));
     }
-    trust::check_file(path, &metadata)?;
-    trust::check_directories(path, true)?;
-    if metadata.len() > CONFIG_SIZE {
-        return Err(Error::new(
-            "limit",
-            format!("the configuration file is larger than {CONFIG_SIZE} bytes"),
-        )
-        .with_file(path));
-    }
-    let mut bytes = Vec::new();
-    file.by_ref()
-        .take(CONFIG_SIZE)
-        .read_to_end(&mut bytes)
-        .map_err(|error| unreadable(path, &error))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let position =
-            crate::error::Position::of(error.as_bytes(), error.utf8_error().valid_up_to());
+    let text = std::str::from_utf8(content.expose()).map_err(|error| {
+        let position = crate::error::Position::of(content.expose(), error.valid_up_to());
         Error::new("config-syntax", "the configuration is not valid UTF-8")
             .with_file(path)
             .with_position(position)
     })?;
-    node::parse(&Arc::new(path.to_owned()), &text)
+    node::parse(&Arc::new(path.to_owned()), text)
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {
-    let unread = Error::new(
-        "config-unreadable",
-        format!("cannot read {}: {error}", path.display()),
-    )
-    .with_file(path);
-    match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            unread.with_hint("name the configuration with --config, or run without one: --repository DIR --identity FILE")
-        }
-        _ => unread,
-    }
+    Error::new("config-unreadable", format!("cannot read it: {error}")).with_file(path)
 }
 
 fn default_watch() -> Watch {

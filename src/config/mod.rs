@@ -13,7 +13,6 @@ mod glob;
 mod node;
 mod reader;
 mod sections;
-pub(crate) mod trust;
 mod units;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -160,7 +159,7 @@ pub(crate) enum LogLevel {
 }
 
 /// Where in the configuration something was said.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) file: Arc<PathBuf>,
     pub(crate) position: Position,

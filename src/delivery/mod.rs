@@ -2,72 +2,137 @@
 //!
 //! The daemon and `secretsd --once` use it in the same way:
 //!
-//! 1. `Delivery::open(&Config)` prepares the runtime directory: mounts or checks the memory file system, takes the
-//!    lock against a second daemon, removes what an interrupted run left, reads what was delivered before.
-//! 2. `Delivery::reconcile(&mut self, &Inputs) -> Result<Report>`, as often as something may have changed. It is cheap
-//!    when nothing has. One bad secret is in [`Report::degraded`] and keeps its last good value; an `Err` is about the
-//!    whole (no space, repository gone), and then the previous generation stays as it is.
-//! 3. `Delivery::remove(self)` takes everything away (`--remove-on-exit`); without it delivered files stay.
+//! 1. [`Delivery::open`] prepares the runtime directory: mounts or checks the memory file system, takes the lock against
+//!    a second daemon, removes what an interrupted run left, reads what was delivered before.
+//! 2. [`Delivery::reconcile`], as often as something may have changed. It opens only files that have changed, and writes
+//!    nothing when none has. One bad secret is degraded and keeps its last good value; an `Err` is about the whole (no
+//!    space, repository gone), and then the previous generation stays as it is.
+//! 3. [`Delivery::remove`] takes everything away (`--remove-on-exit`); without it delivered files stay.
+//!
+//! No plaintext is kept in memory between two calls; what is remembered lies beside the secrets ([`state`]).
 
-use std::time::SystemTime;
+mod by_rules;
+mod desired;
+mod generation;
+mod guard;
+mod links;
+mod mounts;
+mod owners;
+mod reconcile;
+mod report;
+mod runtime;
+mod state;
+mod template;
+mod templates;
+mod work;
 
-use crate::error::Error;
+use std::path::Path;
 
-/// The outcome of one reconciliation: the whole state, not only what is new.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Report {
-    /// The number of the generation in place; 0 before the first.
-    pub(crate) generation: u64,
-    /// Names whose content is new or another than before this reconciliation, sorted. For `on-change`.
-    pub(crate) changed: Vec<String>,
-    /// Names that were delivered before and are no more, sorted.
-    pub(crate) removed: Vec<String>,
-    /// Every secret and template that should be delivered, sorted by name.
-    pub(crate) secrets: Vec<SecretState>,
-    /// What is reported although it degrades nothing: leaves left out, files that could be opened although no rule
-    /// says so, content that is older than what was delivered.
-    pub(crate) notes: Vec<Error>,
+use crate::{
+    config::Config,
+    error::{Error, Result},
+    identity::Identities,
+    repository::Repository,
+};
+use generation::Previous;
+use runtime::Runtime;
+use state::Memory;
+
+pub(crate) use mounts::FileSystem;
+pub(crate) use owners::Owners;
+pub(crate) use report::{Report, SecretState, State};
+
+/// What one reconciliation goes by.
+struct Inputs<'a> {
+    config: &'a Config,
+    repository: &'a Repository,
+    identities: &'a Identities,
 }
 
-/// One secret or template.
-#[derive(Clone, Debug)]
-pub(crate) struct SecretState {
-    pub(crate) name: String,
-    /// Where services find it: below the runtime directory, or its link elsewhere.
-    pub(crate) path: std::path::PathBuf,
-    /// The source in the repository; absent for a template.
-    pub(crate) file: Option<String>,
-    pub(crate) state: State,
-    /// Since when: delivered with this content, or degraded.
-    pub(crate) since: SystemTime,
-    /// What to run when it is in [`Report::changed`].
-    pub(crate) on_change: Vec<String>,
+/// A runtime directory and what is in it.
+pub(crate) struct Delivery {
+    runtime: Runtime,
+    /// The generation in place.
+    previous: Option<Previous>,
+    memory: Memory,
+    seen: desired::SeenFiles,
 }
 
-/// How it stands with one secret.
-#[derive(Clone, Debug)]
-pub(crate) enum State {
-    /// The newest content is in place.
-    Delivered,
-    /// The last good content is in place, or none.
-    Degraded {
-        cause: Error,
-        /// Whether a last good value is in place.
-        stale: bool,
-        /// The cause may pass without a change of any input (an I/O error, a locked identity, a missing user): worth
-        /// another try after a while.
-        passing: bool,
-    },
-}
+impl Delivery {
+    /// Prepares the runtime directory of `config` and looks at what is there.
+    pub(crate) fn open(config: &Config) -> Result<Self> {
+        let runtime = Runtime::prepare(&config.runtime_directory, &config.allow_filesystems)?;
+        generation::remove_draft(&runtime)?;
+        let numbers = generation::numbers(&runtime)?;
+        // Without a link (somebody removed it, or the first switch was interrupted) the newest complete one counts.
+        let current = runtime
+            .current()
+            .filter(|number| numbers.contains(number))
+            .or(numbers.last().copied());
+        for number in numbers.iter().filter(|number| Some(**number) > current) {
+            generation::remove(&runtime, *number)?;
+        }
+        Memory::prune(&runtime, |number| {
+            numbers.contains(&number) && Some(number) <= current
+        })?;
+        let known = current.and_then(|number| {
+            Some((
+                Previous::open(&runtime, number)?,
+                Memory::read(&runtime, number)?,
+            ))
+        });
+        let (previous, memory) = match known {
+            Some((previous, memory)) => (Some(previous), memory),
+            None => (None, Memory::empty()?),
+        };
+        Ok(Self {
+            runtime,
+            previous,
+            memory,
+            seen: desired::SeenFiles::new(),
+        })
+    }
 
-impl Report {
-    /// The secrets that are not as they should be.
-    pub(crate) fn degraded(&self) -> impl Iterator<Item = (&SecretState, &Error)> {
-        self.secrets
-            .iter()
-            .filter_map(|secret| match &secret.state {
-                State::Delivered => None,
-                State::Degraded { cause, .. } => Some((secret, cause)),
-            })
+    /// What the secrets lie on.
+    pub(crate) fn file_system(&self) -> &FileSystem {
+        &self.runtime.file_system
+    }
+
+    /// Whether an earlier run or reconciliation has left something that services can use.
+    pub(crate) fn has_last_good(&self) -> bool {
+        self.previous.is_some()
+    }
+
+    /// The link that services use.
+    pub(crate) fn runtime_directory(&self) -> &Path {
+        &self.runtime.link
+    }
+
+    /// What the operator should know about the place of the secrets.
+    pub(crate) fn warnings(&self) -> Vec<Error> {
+        let file_system = &self.runtime.file_system;
+        let link = self.runtime.link.display();
+        if !file_system.memory {
+            return vec![
+                Error::new("runtime-on-disk", format!("plaintext is written to {link} on {}, which is on disk: it can be recovered later", file_system.kind))
+                    .with_hint("use a memory file system and remove `allow-filesystems`"),
+            ];
+        }
+        Vec::new()
+    }
+
+    /// Takes away all generations, the links to them, and the file system if this process mounted it.
+    pub(crate) fn remove(self) -> Result<()> {
+        for (location, record) in &self.memory.outputs {
+            if let Some(link) = &record.link {
+                links::remove(link, &self.runtime.link.join(location))?;
+            }
+        }
+        self.runtime.remove_link()?;
+        for number in generation::numbers(&self.runtime)? {
+            generation::remove(&self.runtime, number)?;
+        }
+        Memory::prune(&self.runtime, |_| false)?;
+        self.runtime.dismantle()
     }
 }

@@ -1,0 +1,159 @@
+//! `--once` and `--check-config`: one pass, and an exit code that says how it went.
+
+use std::sync::Arc;
+
+use super::args::Source;
+use crate::{
+    config::{Config, Principal},
+    delivery::{Delivery, Owners, Report},
+    error::{Error, Result},
+    identity::{Identities, IdentityFile, Plugins, Terminal},
+    output::{Outcome, Output},
+};
+
+/// Secrets that one error names before it only counts them.
+const NAMED: usize = 4;
+
+/// Delivers once.
+pub(super) fn deliver(source: &Source, output: &mut Output) -> Result<Outcome> {
+    let config = load(source, output)?;
+    let mut delivery = Delivery::open(&config)?;
+    for warning in delivery.warnings() {
+        output.warning(&warning);
+    }
+    let identities = identities(&config);
+    for problem in identities.problems() {
+        output.warning(problem);
+    }
+    let report = delivery.reconcile(&config, &identities)?;
+    for note in &report.notes {
+        output.warning(note);
+    }
+    let degraded = report.degraded().count();
+    for error in errors(&report) {
+        output.error(&error);
+    }
+    let in_place = report.in_place();
+    if degraded > 0 && in_place == 0 {
+        return Err(Error::new(
+            "nothing-delivered",
+            format!("nothing was delivered: {degraded} of {degraded} secrets are degraded"),
+        ));
+    }
+    output.line(&format!(
+        "generation {} in {}: {} in place, {degraded} degraded",
+        report.generation,
+        crate::escape::path(delivery.runtime_directory()),
+        in_place,
+    ))?;
+    Ok(Outcome::findings_if(degraded > 0))
+}
+
+/// Reads the configuration, and looks up the users and groups in it.
+pub(super) fn check(source: &Source, output: &mut Output) -> Result<Outcome> {
+    let config = load(source, output)?;
+    let mut owners = Owners::default();
+    let mut missing = 0;
+    let settings = config.secrets.iter().map(|entry| &entry.settings);
+    let settings = settings.chain(config.templates.iter().map(|entry| &entry.settings));
+    let settings = settings
+        .chain(config.matches.iter().map(|entry| &entry.settings))
+        .chain([&config.defaults]);
+    let mut report = |result: Result<u32>| {
+        if let Err(error) = result {
+            output.error(&error);
+            missing += 1;
+        }
+    };
+    let mut seen: Vec<&Principal> = Vec::new();
+    for settings in settings {
+        // What comes from `defaults` stands in every entry and is told once.
+        for (principal, user) in [(&settings.owner, true), (&settings.group, false)] {
+            let Some(principal) = principal else { continue };
+            if seen.iter().any(|other| other.place == principal.place) {
+                continue;
+            }
+            seen.push(principal);
+            report(if user {
+                owners.user(principal)
+            } else {
+                owners.group(principal)
+            });
+        }
+    }
+    if let Some(readers) = &config.socket.readers {
+        report(owners.group(readers));
+    }
+    Ok(Outcome::findings_if(missing > 0))
+}
+
+/// Shows every problem, and ends with the last one.
+fn load(source: &Source, output: &mut Output) -> Result<Config> {
+    match source.load() {
+        Ok(config) => {
+            for warning in &config.warnings {
+                output.warning(warning);
+            }
+            Ok(config)
+        }
+        Err(mut errors) => {
+            let last = errors.pop();
+            for error in &errors {
+                output.error(error);
+            }
+            Err(last.unwrap_or_else(|| Error::new("internal", "the configuration cannot be used")))
+        }
+    }
+}
+
+/// One error for all secrets that have the same cause.
+fn errors(report: &Report) -> Vec<Error> {
+    let mut groups: Vec<(&Error, Vec<&str>)> = Vec::new();
+    for (secret, cause) in report.degraded() {
+        let same = |other: &Error| {
+            (other.code, &other.message, &other.file, other.position)
+                == (cause.code, &cause.message, &cause.file, cause.position)
+        };
+        match groups.iter_mut().rev().find(|(other, _)| same(other)) {
+            Some((_, names)) => names.push(&secret.name),
+            None => groups.push((cause, vec![&secret.name])),
+        }
+    }
+    let describe = |(cause, names): (&Error, Vec<&str>)| {
+        let mut shown = names
+            .iter()
+            .take(NAMED)
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        if names.len() > NAMED {
+            shown.push_str(&format!(" and {} more", names.len() - NAMED));
+        }
+        let verb = if names.len() == 1 { "is" } else { "are" };
+        Error {
+            message: format!("{shown} {verb} degraded: {}", cause.message),
+            ..cause.clone()
+        }
+    };
+    groups.into_iter().map(describe).collect()
+}
+
+/// With a person at the terminal, if there is one: this is no daemon.
+fn identities(config: &Config) -> Identities {
+    let files: Vec<IdentityFile> = config
+        .identities
+        .iter()
+        .map(|source| IdentityFile {
+            path: source.path().clone(),
+        })
+        .collect();
+    let plugins = Plugins::configured(
+        config.plugins.directories.clone(),
+        config.plugins.allow.clone(),
+    );
+    let plugins = match Terminal::open() {
+        Some(terminal) => plugins.with_person(Arc::new(terminal)),
+        None => plugins,
+    };
+    Identities::from_configuration(&files, plugins)
+}

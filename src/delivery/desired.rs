@@ -1,0 +1,414 @@
+//! What should be delivered, before any file is opened: the entries of the configuration, and by rules every encrypted
+//! file whose selected rule names one of our recipients.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use super::{Inputs, generation::Attributes, owners::Owners, state::hex};
+use crate::{
+    config::{Config, Layout, SecretEntry, Settings, TemplateContent, TemplateEntry, unsafe_path},
+    error::{Error, Result},
+    repository::{ContentHash, content_hash},
+    sops::{document::Document, format::Format, metadata::Entry},
+};
+
+/// One file that services are to find.
+#[derive(Clone)]
+pub(super) struct Wanted {
+    pub(super) name: String,
+    /// Below the runtime directory.
+    pub(super) location: String,
+    pub(super) link: Option<PathBuf>,
+    /// An error where there is no such user or group.
+    pub(super) attributes: Result<Attributes>,
+    pub(super) on_change: Vec<String>,
+    /// Old or copied content is fine.
+    pub(super) rollback: bool,
+}
+
+/// A secret of the configuration: its key in the document.
+pub(super) struct Named {
+    pub(super) wanted: Wanted,
+    pub(super) key: Vec<String>,
+}
+
+/// One file of the repository and all that is wanted of it.
+pub(super) struct Unit {
+    pub(super) file: String,
+    pub(super) format: Format,
+    pub(super) named: Vec<Named>,
+    pub(super) by_rules: Option<ByRules>,
+    /// Its path without links.
+    pub(super) origin: String,
+    /// Hash of the file, or why it cannot be had.
+    pub(super) digest: Result<String>,
+}
+
+/// How a file is delivered by rules.
+#[derive(Clone, Debug)]
+pub(super) struct ByRules {
+    /// Path of the file, or of the directory of its leaves.
+    pub(super) location: String,
+    pub(super) layout: Layout,
+}
+
+impl ByRules {
+    /// As it is remembered: when it is another, the file is laid out anew.
+    pub(super) fn describe(by_rules: Option<&Self>) -> String {
+        match by_rules {
+            Some(Self {
+                location,
+                layout: Layout::Files,
+            }) => format!("files {location}"),
+            Some(Self {
+                location,
+                layout: Layout::Leaves,
+            }) => format!("leaves {location}"),
+            None => String::new(),
+        }
+    }
+}
+
+/// A template of the configuration.
+pub(super) struct TemplateWork<'c> {
+    pub(super) entry: &'c TemplateEntry,
+    pub(super) wanted: Wanted,
+    pub(super) text: Result<String>,
+    /// Hash of the text and of how it is read.
+    pub(super) source: String,
+}
+
+/// All of it.
+pub(super) struct Desired<'c> {
+    pub(super) units: Vec<Unit>,
+    pub(super) templates: Vec<TemplateWork<'c>>,
+    pub(super) notes: Vec<Error>,
+}
+
+/// What is known of a file from an earlier look at it.
+pub(super) struct Seen {
+    hash: ContentHash,
+    /// Whether it is meant to be a file of sops.
+    pub(super) encrypted: bool,
+    /// Whom the file itself names; read when it is first asked for.
+    recipients: Option<Vec<String>>,
+}
+
+/// What earlier looks have shown, by path.
+pub(super) type SeenFiles = HashMap<String, Seen>;
+
+impl<'c> Desired<'c> {
+    /// Reads the files that matter, to recognise those that have not changed. `is_known` tells which files were
+    /// delivered before.
+    pub(super) fn collect(
+        inputs: &Inputs<'c>,
+        owners: &Mutex<Owners>,
+        seen: &mut SeenFiles,
+        is_known: impl Fn(&str) -> bool,
+    ) -> Result<Self> {
+        let config = inputs.config;
+        let mut units: BTreeMap<(String, &'static str), Unit> = BTreeMap::new();
+        for entry in &config.secrets {
+            let format = entry
+                .format
+                .unwrap_or_else(|| Format::from_path(Path::new(&entry.file)));
+            let unit = unit(&mut units, &entry.file, format);
+            unit.named.push(Named {
+                wanted: of_secret(entry, owners),
+                key: entry.key.clone(),
+            });
+        }
+        for unit in units.values_mut() {
+            unit.digest = look(inputs, seen, &unit.file).map(|seen| hex(&seen.hash));
+        }
+        let mut notes = Vec::new();
+        if config.deliver == crate::config::Deliver::ByRules {
+            super::by_rules::collect(inputs, seen, &is_known, &mut units, &mut notes)?;
+        }
+        let templates = config
+            .templates
+            .iter()
+            .map(|entry| of_template(entry, config, owners))
+            .collect();
+        let mut desired = Self {
+            units: units.into_values().collect(),
+            templates,
+            notes,
+        };
+        desired.refuse_conflicts();
+        Ok(desired)
+    }
+
+    /// Two things with one path, or one below the other: neither is delivered, because nothing says which was meant.
+    fn refuse_conflicts(&mut self) {
+        let mut owners: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for unit in &self.units {
+            if let Some(by_rules) = &unit.by_rules {
+                owners
+                    .entry(&by_rules.location)
+                    .or_default()
+                    .push(&unit.file);
+            }
+            for named in &unit.named {
+                owners
+                    .entry(&named.wanted.location)
+                    .or_default()
+                    .push(&named.wanted.name);
+            }
+        }
+        for template in &self.templates {
+            owners
+                .entry(&template.wanted.location)
+                .or_default()
+                .push(&template.wanted.name);
+        }
+        let mut conflicts: HashMap<String, String> = HashMap::new();
+        for (location, sharing) in &owners {
+            if let [first, second, ..] = sharing.as_slice() {
+                conflicts.insert(
+                    (*location).to_owned(),
+                    format!("`{first}` and `{second}` both arrive at `{location}`"),
+                );
+            }
+            let above = location
+                .match_indices('/')
+                .filter_map(|(end, _)| location.get(..end));
+            for above in above.filter(|above| owners.contains_key(above)) {
+                let message =
+                    format!("`{above}` cannot be a file and the directory of `{location}`");
+                conflicts
+                    .entry((*location).to_owned())
+                    .or_insert_with(|| message.clone());
+                conflicts.entry(above.to_owned()).or_insert(message);
+            }
+        }
+        if conflicts.is_empty() {
+            return;
+        }
+        let conflict = |location: &str| {
+            conflicts.get(location).map(|message| {
+                Error::new("duplicate-path", message.clone())
+                    .with_hint("rename one of them, or change `base`")
+            })
+        };
+        for unit in &mut self.units {
+            if let Some(error) = unit
+                .by_rules
+                .as_ref()
+                .and_then(|by_rules| conflict(&by_rules.location))
+            {
+                unit.digest = Err(error);
+            }
+            for named in &mut unit.named {
+                if let Some(error) = conflict(&named.wanted.location) {
+                    named.wanted.attributes = Err(error);
+                }
+            }
+        }
+        for template in &mut self.templates {
+            if let Some(error) = conflict(&template.wanted.location) {
+                template.text = Err(error);
+            }
+        }
+    }
+}
+
+/// What is wanted of something that is delivered by rules.
+pub(super) fn of_location(location: String, config: &Config, owners: &Mutex<Owners>) -> Wanted {
+    let matching = config
+        .matches
+        .iter()
+        .find(|candidate| candidate.glob.matches(&location));
+    let settings = matching.map_or(&config.defaults, |found| &found.settings);
+    wanted(location.clone(), location, None, settings, owners)
+}
+
+/// The unit of `file`, made where there is none yet.
+pub(super) fn unit<'u>(
+    units: &'u mut BTreeMap<(String, &'static str), Unit>,
+    file: &str,
+    format: Format,
+) -> &'u mut Unit {
+    units
+        .entry((file.to_owned(), format_name(format)))
+        .or_insert_with(|| Unit {
+            file: file.to_owned(),
+            format,
+            named: Vec::new(),
+            by_rules: None,
+            origin: file.to_owned(),
+            digest: Ok(String::new()),
+        })
+}
+
+/// Looks at a file: its hash, and whether it can be one of sops. Its content is not kept.
+pub(super) fn look<'s>(
+    inputs: &Inputs<'_>,
+    seen: &'s mut SeenFiles,
+    file: &str,
+) -> Result<&'s mut Seen> {
+    let content = inputs.repository.read(Path::new(file))?;
+    let hash = content_hash(content.expose());
+    let entry = seen.entry(file.to_owned()).or_insert_with(|| Seen {
+        hash: [0; 32],
+        encrypted: false,
+        recipients: None,
+    });
+    if entry.hash != hash {
+        *entry = Seen {
+            hash,
+            encrypted: is_encrypted(file, content.expose()),
+            recipients: None,
+        };
+    }
+    Ok(entry)
+}
+
+impl Seen {
+    pub(super) fn digest(&self) -> String {
+        hex(&self.hash)
+    }
+
+    /// The age recipients in the metadata of the file; none where it is not encrypted or cannot be read.
+    pub(super) fn recipients(&mut self, inputs: &Inputs<'_>, file: &str) -> &[String] {
+        if !self.encrypted {
+            return &[];
+        }
+        self.recipients.get_or_insert_with(|| {
+            let format = Format::from_path(Path::new(file));
+            let content = inputs.repository.read(Path::new(file));
+            let document =
+                content.and_then(|content| Document::parse(content, format, &inputs.config.limits));
+            let Ok(document) = document else {
+                return Vec::new();
+            };
+            let recipients = document
+                .metadata()
+                .entries()
+                .filter_map(|entry| match entry {
+                    Entry::Age { recipient, .. } => Some(recipient.clone()),
+                    Entry::Other { .. } => None,
+                });
+            recipients.collect()
+        })
+    }
+}
+
+/// Whether a file is meant to be one of sops, also where it is damaged: its values, or its MAC at least, stand in it.
+/// Text files that only tell about sops (a README) have the binary format by their names and are no JSON.
+fn is_encrypted(file: &str, content: &[u8]) -> bool {
+    const MARK: &[u8] = b"ENC[AES256_GCM,";
+    let json = content.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    (Format::from_path(Path::new(file)) != Format::Binary || json)
+        && content.windows(MARK.len()).any(|window| window == MARK)
+}
+
+/// Hash of all that decides the content of a secret.
+pub(super) fn source_of(digest: &str, format: Format, key: &[String]) -> String {
+    let mut text = format!("{digest}\0{}", format_name(format));
+    for part in key {
+        text.push('\0');
+        text.push_str(part);
+    }
+    hex(&content_hash(text.as_bytes()))
+}
+
+fn of_secret(entry: &SecretEntry, owners: &Mutex<Owners>) -> Wanted {
+    wanted(
+        entry.name.clone(),
+        entry.location.clone(),
+        entry.link.clone(),
+        &entry.settings,
+        owners,
+    )
+}
+
+fn of_template<'c>(
+    entry: &'c TemplateEntry,
+    config: &Config,
+    owners: &Mutex<Owners>,
+) -> TemplateWork<'c> {
+    let text = match &entry.content {
+        TemplateContent::Text(text) => Ok(text.clone()),
+        TemplateContent::File(path) => read_template(path, config),
+    };
+    let described = format!(
+        "{}\0{}",
+        entry.environment,
+        text.as_deref().unwrap_or_default()
+    );
+    let source = hex(&content_hash(described.as_bytes()));
+    let wanted = wanted(
+        entry.name.clone(),
+        entry.location.clone(),
+        entry.link.clone(),
+        &entry.settings,
+        owners,
+    );
+    TemplateWork {
+        entry,
+        wanted,
+        text,
+        source,
+    }
+}
+
+fn read_template(path: &Path, config: &Config) -> Result<String> {
+    let limit = crate::files::ReadLimit {
+        name: "limits.file-size",
+        bytes: config.limits.file_size,
+    };
+    let content = crate::files::read_regular(path, limit)?;
+    match content.expose_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => Err(Error::new("template", "the template is not valid UTF-8").with_file(path)),
+    }
+}
+
+fn wanted(
+    name: String,
+    location: String,
+    link: Option<PathBuf>,
+    settings: &Settings,
+    owners: &Mutex<Owners>,
+) -> Wanted {
+    let attributes = owners
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .attributes(settings);
+    let (on_change, rollback) = (settings.on_change.clone(), settings.rollback);
+    Wanted {
+        name,
+        location,
+        link,
+        attributes,
+        on_change,
+        rollback,
+    }
+}
+
+fn format_name(format: Format) -> &'static str {
+    match format {
+        Format::Binary => "binary",
+        Format::Dotenv => "dotenv",
+        Format::Ini => "ini",
+        Format::Json => "json",
+        Format::Yaml => "yaml",
+    }
+}
+
+/// The path at which a file of the repository is delivered.
+pub(super) fn location_of(file: &str, base: Option<&str>) -> Result<String> {
+    let below = base.and_then(|base| file.strip_prefix(base)?.strip_prefix('/'));
+    let location = below.unwrap_or(file);
+    match unsafe_path(location) {
+        None => Ok(location.to_owned()),
+        Some(reason) => Err(Error::new(
+            "unsafe-path",
+            format!("the file is not delivered, because its path {reason}"),
+        )),
+    }
+}

@@ -1,0 +1,119 @@
+//! Links elsewhere: `path: /etc/app/tls.key` becomes a link to the secret below the runtime directory, never to a
+//! numbered generation, so that it survives every switch.
+
+use std::{
+    fs,
+    os::unix::fs::{DirBuilderExt as _, symlink},
+    path::{Path, PathBuf},
+};
+
+use super::runtime::refuse_store;
+use crate::{
+    error::{Error, Result},
+    files::{self, Trust},
+};
+
+/// What stands where a link should be.
+enum Found {
+    /// Nothing, or what may be replaced: an empty file or directory, another link.
+    Free,
+    /// The link.
+    Made,
+}
+
+/// Whether the link at `path` can be made, before anything is changed.
+pub(super) fn check(path: &Path, target: &Path) -> Result<()> {
+    let existing = nearest_directory(path);
+    let canonical = fs::canonicalize(&existing)
+        .map_err(|error| refused(path, format!("cannot be made: {error}")))?;
+    refuse_store(&canonical, path)?;
+    if let Trust::Untrusted(reason) = files::trust(&canonical)? {
+        return Err(refused(path, format!("is not made: {reason}")).with_hint(
+            "a link is made only where nobody but root and secretsd's user can replace it",
+        ));
+    }
+    look(path, target).map(|_| ())
+}
+
+/// Makes the link at `path`, in one step where something is replaced.
+pub(super) fn make(path: &Path, target: &Path) -> Result<()> {
+    if matches!(look(path, target)?, Found::Made) {
+        return Ok(());
+    }
+    check(path, target)?;
+    let failed = |error: std::io::Error| refused(path, format!("cannot be made: {error}"));
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(refused(path, "is no path of a file"));
+    };
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(parent)
+        .map_err(failed)?;
+    if path
+        .symlink_metadata()
+        .is_ok_and(|metadata| metadata.is_dir())
+    {
+        fs::remove_dir(path).map_err(failed)?;
+    }
+    let mut temporary = std::ffi::OsString::from(".");
+    temporary.push(name);
+    temporary.push(".secretsd-new");
+    let temporary = parent.join(temporary);
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    symlink(target, &temporary).map_err(failed)?;
+    fs::rename(&temporary, path).map_err(|error| {
+        let _ = fs::remove_file(&temporary);
+        failed(error)
+    })
+}
+
+/// Removes the link at `path`, if it is the one to `target`.
+pub(super) fn remove(path: &Path, target: &Path) -> Result<()> {
+    if !fs::read_link(path).is_ok_and(|found| found == target) {
+        return Ok(());
+    }
+    fs::remove_file(path).map_err(|error| refused(path, format!("cannot be removed: {error}")))
+}
+
+fn look(path: &Path, target: &Path) -> Result<Found> {
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return Ok(Found::Free);
+    };
+    if metadata.is_symlink() {
+        return Ok(if fs::read_link(path).is_ok_and(|found| found == target) {
+            Found::Made
+        } else {
+            Found::Free
+        });
+    }
+    let empty = match fs::read_dir(path) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(_) => metadata.is_file() && metadata.len() == 0,
+    };
+    if empty {
+        return Ok(Found::Free);
+    }
+    Err(
+        refused(path, "has content already, which is not replaced by a link")
+            .with_hint("move it away, or choose another `path`"),
+    )
+}
+
+fn nearest_directory(path: &Path) -> PathBuf {
+    let mut ancestors = path.ancestors().skip(1);
+    ancestors
+        .find(|ancestor| ancestor.symlink_metadata().is_ok())
+        .unwrap_or(Path::new("/"))
+        .to_owned()
+}
+
+fn refused(path: &Path, what: impl AsRef<str>) -> Error {
+    Error::new(
+        "link-refused",
+        format!("the link {} {}", path.display(), what.as_ref()),
+    )
+}

@@ -1,0 +1,424 @@
+//! The runtime directory: the memory file system under it, the lock on it, and the link that services use.
+//!
+//! `/run/secrets` is a link to `/run/secrets.d/N`. Where the daemon may not write to `/run` (a hardened unit), somebody
+//! else makes `/run/secrets` a link to `/run/secrets.d/current` once, and `current` is what is switched.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::{
+        fd::OwnedFd,
+        unix::{
+            ffi::OsStrExt as _,
+            fs::{DirBuilderExt as _, MetadataExt as _},
+        },
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{AtFlags, FlockOperation, Mode, OFlags},
+    io::Errno,
+    mount::MountFlags,
+};
+
+use super::mounts::{FileSystem, file_system_of};
+use crate::{
+    config::generations_directory,
+    error::{Error, Result},
+    files::{self, Trust},
+};
+
+/// Of every directory that is delivered: others may pass through it, not list it.
+pub(super) const DIRECTORY_MODE: u32 = 0o751;
+
+const NIX_STORE: &str = "/nix/store";
+/// Name of the link that is switched when the one outside belongs to somebody else.
+const CURRENT: &str = "current";
+
+/// The runtime directory, prepared and locked.
+pub(crate) struct Runtime {
+    /// What services use, `/run/secrets`.
+    pub(crate) link: PathBuf,
+    /// Where generations are, `/run/secrets.d`; no link on the way to it.
+    pub(super) base: PathBuf,
+    /// Holds the lock.
+    pub(super) base_dir: OwnedFd,
+    pub(crate) file_system: FileSystem,
+    /// The place of the link that is switched.
+    switch: Switch,
+    /// Whether the file system was mounted by this process.
+    mounted: bool,
+}
+
+struct Switch {
+    directory: OwnedFd,
+    name: String,
+    /// What comes before the number in the link's text.
+    prefix: PathBuf,
+    /// Its whole path, for messages.
+    path: PathBuf,
+}
+
+impl Runtime {
+    /// Prepares the place for the link `link`. `allowed` are mount points of disk file systems that may be used.
+    pub(super) fn prepare(link: &Path, allowed: &[PathBuf]) -> Result<Self> {
+        let (Some(parent), Some(name)) = (
+            link.parent(),
+            link.file_name().and_then(|name| name.to_str()),
+        ) else {
+            return Err(unusable(link, "is no path of a directory")
+                .with_hint("choose one such as /run/secrets"));
+        };
+        let parent = fs::canonicalize(parent).map_err(|error| {
+            unusable(parent, format!("cannot be opened: {error}"))
+                .with_hint("create this directory, or choose another runtime directory")
+        })?;
+        refuse_store(&parent.join(name), link)?;
+        check_parent(&parent)?;
+        let base = generations_directory(&parent.join(name));
+        create_base(&base)?;
+        let (base_dir, file_system, mounted) = memory_file_system(&base)?;
+        if !file_system.memory {
+            check_disk(link, &file_system, allowed)?;
+        }
+        lock(&base_dir, &base)?;
+        let switch = Switch::find(&parent, name, &base, &base_dir)?;
+        Ok(Self {
+            link: link.to_owned(),
+            base,
+            base_dir,
+            file_system,
+            switch,
+            mounted,
+        })
+    }
+
+    /// The number that the link leads to; absent when there is none yet.
+    pub(super) fn current(&self) -> Option<u64> {
+        let target =
+            rustix::fs::readlinkat(&self.switch.directory, &self.switch.name, Vec::new()).ok()?;
+        let target = Path::new(OsStr::from_bytes(target.as_bytes()));
+        target
+            .strip_prefix(&self.switch.prefix)
+            .ok()?
+            .to_str()
+            .and_then(generation_number)
+    }
+
+    /// Lets the link lead to generation `number`: one step for everybody who looks.
+    pub(super) fn switch_to(&self, number: u64) -> Result<()> {
+        let Switch {
+            directory,
+            name,
+            prefix,
+            path,
+        } = &self.switch;
+        let temporary = temporary_link(name);
+        let failed = |error: Errno| {
+            let hint = match error {
+                Errno::ROFS | Errno::ACCESS | Errno::PERM => {
+                    format!(
+                        "let the directory of {} be writable, or make it a link to {}",
+                        self.link.display(),
+                        self.base.join(CURRENT).display()
+                    )
+                }
+                _ => "the previous secrets stay in place".to_owned(),
+            };
+            unusable(
+                path,
+                format!("cannot be switched to the new generation: {error}"),
+            )
+            .with_hint(hint)
+        };
+        match rustix::fs::unlinkat(directory, &temporary, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(failed(error)),
+        }
+        rustix::fs::symlinkat(prefix.join(number.to_string()), directory, &temporary)
+            .map_err(failed)?;
+        rustix::fs::renameat(directory, &temporary, directory, name)
+            .inspect_err(|_| {
+                // What is left would be removed by the next switch anyway.
+                let _ = rustix::fs::unlinkat(directory, &temporary, AtFlags::empty());
+            })
+            .map_err(failed)
+    }
+
+    /// Takes away the link. What it leads to is the caller's.
+    pub(super) fn remove_link(&self) -> Result<()> {
+        match rustix::fs::unlinkat(&self.switch.directory, &self.switch.name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(unusable(
+                &self.switch.path,
+                format!("cannot be removed: {error}"),
+            )),
+        }
+    }
+
+    /// Unmounts what this process mounted, and removes the empty directory.
+    pub(super) fn dismantle(self) -> Result<()> {
+        let Self {
+            base,
+            base_dir,
+            mounted,
+            ..
+        } = self;
+        drop(base_dir);
+        if mounted {
+            rustix::mount::unmount(&base, rustix::mount::UnmountFlags::DETACH)
+                .map_err(|error| unusable(&base, format!("cannot be unmounted: {error}")))?;
+        }
+        // It may be a mount of somebody else's or lie in a directory that is not ours to change.
+        let _ = fs::remove_dir(&base);
+        Ok(())
+    }
+
+    /// Whether files should be synced before the switch.
+    pub(super) fn on_disk(&self) -> bool {
+        !self.file_system.memory
+    }
+}
+
+impl Switch {
+    fn find(parent: &Path, name: &str, base: &Path, base_dir: &OwnedFd) -> Result<Self> {
+        let path = parent.join(name);
+        let outside = |path: PathBuf| {
+            let directory = open_directory(parent)?;
+            Ok(Self {
+                directory,
+                name: name.to_owned(),
+                prefix: base.to_owned(),
+                path,
+            })
+        };
+        let Ok(metadata) = fs::symlink_metadata(&path) else {
+            return outside(path);
+        };
+        if metadata.is_dir() {
+            // An empty one may have been made by an installer; one with content is not ours to remove.
+            return match fs::remove_dir(&path) {
+                Ok(()) => outside(path),
+                Err(error) => Err(unusable(
+                    &path,
+                    format!("is a directory in the place of the link: {error}"),
+                )
+                .with_hint("move its content away, or choose another runtime directory")),
+            };
+        }
+        if !metadata.is_symlink() {
+            return Err(unusable(&path, "is a file in the place of the link")
+                .with_hint("remove it, or choose another runtime directory"));
+        }
+        let target = fs::read_link(&path)
+            .map_err(|error| unusable(&path, format!("cannot be read: {error}")))?;
+        let target = parent.join(target);
+        if target == base.join(CURRENT) {
+            let directory = rustix::io::fcntl_dupfd_cloexec(base_dir, 3)
+                .map_err(|error| unusable(base, format!("cannot be opened: {error}")))?;
+            let path = base.join(CURRENT);
+            return Ok(Self {
+                directory,
+                name: CURRENT.to_owned(),
+                prefix: PathBuf::new(),
+                path,
+            });
+        }
+        let number = target
+            .strip_prefix(base)
+            .ok()
+            .and_then(Path::to_str)
+            .and_then(generation_number);
+        if number.is_none() {
+            refuse_store(&fs::canonicalize(&target).unwrap_or(target.clone()), &path)?;
+            return Err(unusable(
+                &path,
+                format!("is a link to {}, which is not secretsd's", target.display()),
+            )
+            .with_hint("remove the link, or choose another runtime directory"));
+        }
+        outside(path)
+    }
+}
+
+/// The number in the name of a generation's directory.
+pub(super) fn generation_number(name: &str) -> Option<u64> {
+    let plain = name.bytes().all(|b| b.is_ascii_digit()) && !name.starts_with('0');
+    name.parse().ok().filter(|_| plain)
+}
+
+pub(super) fn open_directory(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
+        .map_err(|error| unusable(path, format!("cannot be opened: {error}")))
+}
+
+/// Everybody may read the store, and what is in it stays.
+pub(super) fn refuse_store(path: &Path, named: &Path) -> Result<()> {
+    if !path.starts_with(NIX_STORE) {
+        return Ok(());
+    }
+    let message = if named.starts_with(NIX_STORE) {
+        format!(
+            "{} lies in {NIX_STORE}, which everybody can read",
+            named.display()
+        )
+    } else {
+        format!(
+            "{} leads into {NIX_STORE}, which everybody can read",
+            named.display()
+        )
+    };
+    Err(Error::new("runtime-in-store", message)
+        .with_hint("choose a place on a memory file system, such as /run/secrets"))
+}
+
+/// Who can replace the link decides what services read. In a sticky directory of root nobody can replace it.
+fn check_parent(parent: &Path) -> Result<()> {
+    let metadata = fs::symlink_metadata(parent)
+        .map_err(|error| unusable(parent, format!("cannot be opened: {error}")))?;
+    let sticky = metadata.mode() & 0o1000 != 0 && metadata.uid() == 0;
+    let decisive = match parent.parent() {
+        Some(above) if sticky => above,
+        _ => parent,
+    };
+    match files::trust(decisive)? {
+        Trust::Untrusted(reason) => Err(Error::new(
+            "untrusted",
+            format!("the runtime directory is not used: {reason}"),
+        )
+        .with_hint("choose a directory that only root and secretsd's user can change")),
+        _ => Ok(()),
+    }
+}
+
+fn create_base(base: &Path) -> Result<()> {
+    match fs::DirBuilder::new().mode(DIRECTORY_MODE).create(base) {
+        Ok(()) => return set_mode(base),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => {
+            return Err(unusable(base, format!("cannot be created: {error}")).with_hint(match error.kind() {
+                std::io::ErrorKind::PermissionDenied => "run as root, or choose a runtime directory of your own with --runtime-directory",
+                std::io::ErrorKind::ReadOnlyFilesystem => "make the directory writable for secretsd, or mount a tmpfs there",
+                _ => "choose another runtime directory",
+            }));
+        }
+    }
+    let metadata = fs::symlink_metadata(base)
+        .map_err(|error| unusable(base, format!("cannot be opened: {error}")))?;
+    if metadata.is_symlink() {
+        let target = fs::canonicalize(base).unwrap_or_else(|_| base.to_owned());
+        refuse_store(&target, base)?;
+        return Err(
+            unusable(base, "is a link").with_hint("remove it: secretsd makes the directory itself")
+        );
+    }
+    if !metadata.is_dir() {
+        return Err(unusable(base, "is not a directory")
+            .with_hint("remove it: secretsd makes the directory itself"));
+    }
+    Ok(())
+}
+
+/// The mode at creation passes through the umask.
+fn set_mode(directory: &Path) -> Result<()> {
+    rustix::fs::chmod(directory, Mode::from_raw_mode(DIRECTORY_MODE))
+        .map_err(|error| unusable(directory, format!("cannot get its permissions: {error}")))
+}
+
+/// Opens `base`, after mounting a memory file system on it where that is possible and nobody did.
+fn memory_file_system(base: &Path) -> Result<(OwnedFd, FileSystem, bool)> {
+    let base_dir = open_directory(base)?;
+    check_owner(base, &base_dir)?;
+    let file_system = file_system_of(&base_dir)?;
+    if !rustix::process::geteuid().is_root()
+        || (file_system.memory && file_system.is_mounted_at(base))
+    {
+        return Ok((base_dir, file_system, false));
+    }
+    // Two daemons that start at once must not mount one over the other: the lock on what lies underneath decides, and
+    // the one that waited looks again.
+    lock(&base_dir, base)?;
+    let reopened = open_directory(base)?;
+    let now = file_system_of(&reopened)?;
+    if now.memory && now.is_mounted_at(base) {
+        return Ok((reopened, now, false));
+    }
+    drop(reopened);
+    if mount(base).is_err() {
+        // No right to mount, or a kernel that has neither: what lies underneath must do, if it is memory.
+        return Ok((base_dir, file_system, false));
+    }
+    let mounted = open_directory(base)?;
+    let file_system = file_system_of(&mounted)?;
+    Ok((mounted, file_system, true))
+}
+
+fn mount(base: &Path) -> rustix::io::Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    // Kernels before 6.4, and user namespaces, know no tmpfs that never swaps.
+    rustix::mount::mount("secretsd", base, "tmpfs", flags, c"mode=0751,noswap")
+        .or_else(|_| rustix::mount::mount("secretsd", base, "ramfs", flags, c"mode=0751"))
+}
+
+fn check_owner(base: &Path, base_dir: &OwnedFd) -> Result<()> {
+    let status = rustix::fs::fstat(base_dir)
+        .map_err(|error| unusable(base, format!("cannot be opened: {error}")))?;
+    let us = rustix::process::geteuid().as_raw();
+    if status.st_uid != us && status.st_uid != 0 {
+        return Err(unusable(
+            base,
+            format!("belongs to the user with number {}", status.st_uid),
+        )
+        .with_hint("remove it, or choose another runtime directory"));
+    }
+    if status.st_mode & 0o022 != 0 {
+        return Err(
+            unusable(base, "can be written by others than its owner").with_hint(format!(
+                "run `chmod go-w {}` after making sure that nothing foreign is in it",
+                base.display()
+            )),
+        );
+    }
+    Ok(())
+}
+
+fn check_disk(link: &Path, file_system: &FileSystem, allowed: &[PathBuf]) -> Result<()> {
+    let point = file_system.mount_point.as_deref();
+    if point.is_some_and(|point| allowed.iter().any(|allowed| allowed == point)) {
+        return Ok(());
+    }
+    let shown = point.map_or_else(|| "an unknown place".into(), Path::to_string_lossy);
+    let message = format!(
+        "{} is not on a memory file system but on {} (mounted at {shown}), where plaintext would stay",
+        link.display(),
+        file_system.kind
+    );
+    Err(Error::new("runtime-on-disk", message).with_hint(format!(
+        "use a directory on a tmpfs such as /run or /dev/shm; the last resort is `allow-filesystems: [{shown}]`"
+    )))
+}
+
+fn lock(base_dir: &OwnedFd, base: &Path) -> Result<()> {
+    match rustix::fs::flock(base_dir, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(()),
+        Err(Errno::WOULDBLOCK) => Err(Error::new(
+            "runtime-locked",
+            format!("another secretsd is using {}", base.display()),
+        )
+        .with_hint("stop it first, or give this one a runtime directory of its own")),
+        Err(error) => Err(unusable(base, format!("cannot be locked: {error}"))),
+    }
+}
+
+fn temporary_link(name: &str) -> String {
+    format!(".{name}.secretsd-new")
+}
+
+pub(super) fn unusable(path: &Path, what: impl AsRef<str>) -> Error {
+    Error::new(
+        "runtime-unusable",
+        format!("{} {}", path.display(), what.as_ref()),
+    )
+}

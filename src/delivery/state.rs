@@ -1,0 +1,266 @@
+//! What is remembered of a generation: which file each secret came from and how that file looked, so that after a
+//! restart unchanged files are not opened again and last good values stay. It lies on the same memory file system as
+//! the secrets. No value is in it; of data keys it has keyed hashes, whose key is in it too and dies with it.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{Read as _, Write as _},
+    path::PathBuf,
+};
+
+use rustix::{
+    fs::{AtFlags, Mode, OFlags},
+    io::Errno,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    generation::{Attributes, Fingerprint},
+    runtime::{Runtime, generation_number, unusable},
+};
+use crate::error::Result;
+
+const PREFIX: &str = ".state-";
+const TEMPORARY: &str = ".state.new";
+/// Changes when the meaning of a field does; another version's file is not read, and everything is opened again.
+const VERSION: u32 = 1;
+/// Bytes of the file.
+const SIZE: u64 = 1 << 30;
+
+#[derive(Default, Deserialize, PartialEq, Serialize)]
+pub(super) struct Memory {
+    version: u32,
+    /// Random, hex; keys the hashes of data keys.
+    pub(super) salt: String,
+    /// By path in the repository.
+    pub(super) files: BTreeMap<String, FileRecord>,
+    /// By delivered path.
+    pub(super) outputs: BTreeMap<String, OutputRecord>,
+    /// Since when a name is degraded, in seconds since 1970.
+    pub(super) degraded: BTreeMap<String, u64>,
+}
+
+/// A file that was opened.
+#[derive(Clone, Default, Deserialize, PartialEq, Serialize)]
+pub(super) struct FileRecord {
+    /// Hash of its bytes.
+    pub(super) digest: String,
+    /// How it was to be delivered by rules: path and layout; empty when it was not.
+    pub(super) layout: String,
+    /// The path that it has without links.
+    pub(super) origin: String,
+    /// Its `lastmodified`.
+    pub(super) delivered: String,
+    /// The newest `lastmodified` that was delivered.
+    pub(super) lastmodified: String,
+    /// Keyed hash of its data key.
+    pub(super) data_key: String,
+    /// What was left out, and why.
+    pub(super) left_out: Vec<String>,
+    /// Whether all that was wanted of it was delivered.
+    pub(super) complete: bool,
+}
+
+/// A delivered file.
+#[derive(Clone, Deserialize, PartialEq, Serialize)]
+pub(super) struct OutputRecord {
+    pub(super) name: String,
+    /// The source in the repository; absent for a template.
+    pub(super) file: Option<String>,
+    /// Hash of all that decided its content.
+    pub(super) source: String,
+    /// Whether it was delivered by rules.
+    pub(super) by_rules: bool,
+    user: u32,
+    group: u32,
+    mode: u32,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    /// The link elsewhere that was made for it.
+    pub(super) link: Option<PathBuf>,
+    /// When this content was delivered, in seconds since 1970.
+    pub(super) since: u64,
+}
+
+impl OutputRecord {
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one for each field, all of them needed"
+    )]
+    pub(super) fn new(
+        name: &str,
+        file: Option<&str>,
+        source: String,
+        by_rules: bool,
+        attributes: Attributes,
+        fingerprint: Fingerprint,
+        since: u64,
+    ) -> Self {
+        let Attributes { user, group, mode } = attributes;
+        let Fingerprint {
+            inode,
+            size,
+            modified,
+        } = fingerprint;
+        let (name, file) = (name.to_owned(), file.map(str::to_owned));
+        Self {
+            name,
+            file,
+            source,
+            by_rules,
+            user,
+            group,
+            mode,
+            inode,
+            size,
+            modified,
+            link: None,
+            since,
+        }
+    }
+
+    pub(super) fn attributes(&self) -> Attributes {
+        Attributes {
+            user: self.user,
+            group: self.group,
+            mode: self.mode,
+        }
+    }
+
+    /// The same content in another file.
+    pub(super) fn moved(&self, fingerprint: Fingerprint, attributes: Attributes) -> Self {
+        let Attributes { user, group, mode } = attributes;
+        let Fingerprint {
+            inode,
+            size,
+            modified,
+        } = fingerprint;
+        Self {
+            user,
+            group,
+            mode,
+            inode,
+            size,
+            modified,
+            ..self.clone()
+        }
+    }
+
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint {
+            inode: self.inode,
+            size: self.size,
+            modified: self.modified,
+        }
+    }
+}
+
+impl Memory {
+    /// A new one, with a salt of its own.
+    pub(super) fn empty() -> Result<Self> {
+        let mut salt = [0; 32];
+        getrandom::fill(&mut salt).map_err(|error| {
+            crate::error::Error::new(
+                "internal",
+                format!("no random bytes from the system: {error}"),
+            )
+        })?;
+        Ok(Self {
+            version: VERSION,
+            salt: hex(&salt),
+            ..Self::default()
+        })
+    }
+
+    /// An empty one with the same salt.
+    pub(super) fn successor(&self) -> Self {
+        Self {
+            version: VERSION,
+            salt: self.salt.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// What is remembered of generation `number`; nothing when its file is missing or not ours.
+    pub(super) fn read(runtime: &Runtime, number: u64) -> Option<Self> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(
+            &runtime.base_dir,
+            format!("{PREFIX}{number}"),
+            flags,
+            Mode::empty(),
+        )
+        .ok()?;
+        let mut text = Vec::new();
+        File::from(file).take(SIZE).read_to_end(&mut text).ok()?;
+        let memory: Self = serde_json::from_slice(&text).ok()?;
+        (memory.version == VERSION).then_some(memory)
+    }
+
+    /// Remembers this of generation `number`: whole or not at all.
+    pub(super) fn write(&self, runtime: &Runtime, number: u64) -> Result<()> {
+        let failed = |error: Errno| unusable(&runtime.base, format!("cannot be written: {error}"));
+        let text = serde_json::to_vec(self)
+            .map_err(|error| unusable(&runtime.base, format!("cannot be described: {error}")))?;
+        remove_file(runtime, TEMPORARY).map_err(failed)?;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&runtime.base_dir, TEMPORARY, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(failed)?;
+        File::from(file).write_all(&text).map_err(|error| {
+            let _ = remove_file(runtime, TEMPORARY);
+            failed(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+        })?;
+        rustix::fs::renameat(
+            &runtime.base_dir,
+            TEMPORARY,
+            &runtime.base_dir,
+            format!("{PREFIX}{number}"),
+        )
+        .map_err(failed)
+    }
+
+    /// Removes what is remembered of generations that `keep` does not name.
+    pub(super) fn prune(runtime: &Runtime, keep: impl Fn(u64) -> bool) -> Result<()> {
+        let failed =
+            |error: Errno| unusable(&runtime.base, format!("cannot be cleaned up: {error}"));
+        let mut old = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&runtime.base_dir).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let Ok(name) = entry.file_name().to_str() else {
+                continue;
+            };
+            let stale = match name.strip_prefix(PREFIX) {
+                Some(number) => generation_number(number).is_none_or(|number| !keep(number)),
+                None => name == TEMPORARY,
+            };
+            if stale {
+                old.push(name.to_owned());
+            }
+        }
+        for name in old {
+            remove_file(runtime, &name).map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+fn remove_file(runtime: &Runtime, name: &str) -> rustix::io::Result<()> {
+    match rustix::fs::unlinkat(&runtime.base_dir, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
