@@ -13,6 +13,7 @@ mod docs;
 mod example;
 mod identity;
 mod layering;
+mod plugin;
 mod rules_differential;
 mod support;
 mod terminal;

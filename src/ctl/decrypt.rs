@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Context;
+use super::{Context, interrupt};
 use crate::{
     error::{Error, Result},
     files::{ReadLimit, read_any, write_output},
@@ -37,7 +37,7 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let steps = args.extract.as_deref().map(Step::parse_path).transpose()?;
-    let identities = Identities::of_operator(&context.global.identities)?;
+    let identities = interrupt::identities(context)?;
     let plaintext = plaintext(args, steps.as_deref(), &identities)
         .map_err(|error| error.with_file(&args.file))?;
     match &args.output {

@@ -3,16 +3,20 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::Context;
+use super::{Context, interrupt};
 use crate::{
     error::{Error, Result},
     escape,
-    identity::{Identities, Identity, State},
+    identity::{Identity, State},
     output::{Outcome, Style, describe},
 };
 
 /// Show which identities would be used, in the order in which they are tried
 #[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Programs of age plugins are looked for in $SECRETSD_PLUGIN_DIRS, and where that is not set in $PATH. \
+                  They are ended after $SECRETSD_PLUGIN_TIME_LIMIT seconds of their own [default: 60]."
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -28,7 +32,7 @@ enum Command {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
-    let identities = Identities::of_operator(&context.global.identities)?;
+    let identities = interrupt::identities(context)?;
     let states: Vec<(&Identity, State)> = identities
         .iter()
         .map(|identity| (identity, identity.state(identities.plugins())))

@@ -7,6 +7,7 @@ mod completion;
 mod decrypt;
 mod encrypt;
 mod identity;
+mod interrupt;
 mod list;
 mod man;
 mod reload;

@@ -108,9 +108,10 @@ pub(crate) enum Attempt {
 }
 
 impl Identities {
-    /// Those of an operator: the files given with `-i`, else what sops would use. Prompts go to the terminal.
-    pub(crate) fn of_operator(files: &[PathBuf]) -> Result<Self> {
-        let plugins = Plugins::of_operator();
+    /// Those of an operator: the files given with `-i`, else what sops would use. Prompts go to the terminal; `cancel`
+    /// ends plugins.
+    pub(crate) fn of_operator(files: &[PathBuf], cancel: Cancel) -> Result<Self> {
+        let plugins = Plugins::of_operator().with_cancel(cancel);
         let plugins = match Terminal::open() {
             Some(terminal) => plugins.with_person(Arc::new(terminal)),
             None => plugins,

@@ -351,7 +351,7 @@ pub(super) fn script(directory: &Path, name: &str, body: &str) -> (Plugins, Stri
     (plugins, identity.to_uppercase())
 }
 
-fn ask(plugins: Plugins, identity: &str) -> Attempt {
+fn ask(plugins: Plugins, identity: &str) -> Result<Attempt> {
     let (_, recipient) = new_key();
     let enc = wrap(&recipient, DATA_KEY, &Plugins::none()).unwrap();
     let mut identities = Identities::empty(plugins);
@@ -367,13 +367,14 @@ fn ask(plugins: Plugins, identity: &str) -> Attempt {
         identities.attempt(&enc, &recipient, Effort::Software).unwrap(),
         Attempt::Closed { locked, failed } if locked.is_empty() && failed.is_empty()
     ));
-    identities.attempt(&enc, &recipient, Effort::All).unwrap()
+    identities.attempt(&enc, &recipient, Effort::All)
 }
 
-fn code_of(attempt: Attempt) -> &'static str {
+fn code_of(attempt: Result<Attempt>) -> &'static str {
     match attempt {
-        Attempt::Opened(_) => "opened",
-        Attempt::Closed { locked, failed } => locked
+        Err(error) => error.code,
+        Ok(Attempt::Opened(_)) => "opened",
+        Ok(Attempt::Closed { locked, failed }) => locked
             .iter()
             .chain(&failed)
             .next()
@@ -393,7 +394,12 @@ fn hostile_plugins_are_ended() {
             "cat > /dev/null & yes nonsense >&2",
             "plugin-timeout",
         ),
-        ("floods", "yes '-> msg'", "plugin-failed"),
+        ("floods", "yes -- '-> msg'", "plugin-failed"),
+        (
+            "chatters",
+            "while :; do printf -- '-> msg\\n\\n'; done",
+            "plugin-timeout",
+        ),
         ("endless", "tr '\\0' x < /dev/zero", "plugin-failed"),
         ("nonsense", "echo nonsense; cat", "plugin-failed"),
         ("leaves", "exit 3", "plugin-failed"),

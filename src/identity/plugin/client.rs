@@ -119,12 +119,10 @@ impl<'a> Session<'a> {
 
     /// The second phase. `handle` takes the commands of one state machine; `None`: it does not know the command.
     fn converse(&mut self, handle: impl FnMut(&mut Stanza) -> Option<()>) -> Result<()> {
-        match (self.exchange(handle), &self.complaint) {
-            // Some say what is wrong and leave.
-            (Err(error), Some(complaint)) if error.code == "plugin-failed" => {
-                Err(self.failed(complaint))
-            }
-            (result, _) => result,
+        match self.exchange(handle) {
+            // Some say what is wrong, or are told that nobody answers, and leave.
+            Err(error) if error.code == "plugin-failed" => self.verdict().and(Err(error)),
+            result => result,
         }
     }
 
