@@ -5,6 +5,7 @@
 //! first seed `SECRETSD_SEED`; a failure names the seed of its document.
 
 mod documents;
+mod yaml;
 
 use std::{
     collections::BTreeMap,
@@ -219,11 +220,12 @@ impl<'s> Bench<'s> {
 
     fn generate(&self, seed: u64) -> Case {
         let random = &mut Random::seeded(seed);
-        let (name, plain) = match seed % 4 {
+        let (name, plain) = match seed % 6 {
             0 => ("case.json", documents::json(random)),
             1 => ("case.env", documents::dotenv(random)),
             2 => ("case.ini", documents::ini(random)),
-            _ => ("case.bin", documents::binary(random)),
+            3 => ("case.bin", documents::binary(random)),
+            _ => ("case.yaml", yaml::document(random)),
         };
         Case {
             name,
@@ -273,26 +275,29 @@ impl<'s> Bench<'s> {
         rules
     }
 
-    /// Whether two plaintexts mean the same: sops writes them as the same text, once or twice over, when it reads them.
-    fn same_meaning(&self, case: &Case, one: &[u8], other: &[u8]) -> bool {
-        let [mut one, mut other] = [one, other].map(<[u8]>::to_vec);
-        for _ in 0..2 {
-            let (Some(left), Some(right)) = (
-                self.written_by_sops(case, &one),
-                self.written_by_sops(case, &other),
-            ) else {
-                return false;
-            };
-            if left == right {
-                return true;
-            }
-            (one, other) = (left, right);
+    /// Whether `text` means what `wanted` means, or what the document itself means: sops writes both as the same text
+    /// when it reads them. It puts comments of YAML elsewhere, cannot open some then, and loses or doubles others;
+    /// therefore data and comments are compared apart there.
+    fn same_meaning(&self, case: &Case, wanted: &[u8], text: &[u8]) -> bool {
+        let models = [wanted, &case.plain];
+        if case.name.ends_with("yaml") {
+            let data = |text| self.written_by_sops(case, text, &["--output-type", "json"]);
+            let found = data(text);
+            return found.is_some()
+                && models.iter().any(|model| data(model) == found)
+                && models
+                    .iter()
+                    .any(|model| yaml::comments(model) == yaml::comments(text));
         }
-        false
+        let written = self.written_by_sops(case, text, &[]);
+        written.is_some()
+            && models
+                .iter()
+                .any(|model| self.written_by_sops(case, model, &[]) == written)
     }
 
     /// The text as sops writes it, by way of encrypting and decrypting all of it.
-    fn written_by_sops(&self, case: &Case, plain: &[u8]) -> Option<Vec<u8>> {
+    fn written_by_sops(&self, case: &Case, plain: &[u8], options: &[&str]) -> Option<Vec<u8>> {
         let [sops, _] = self.sops;
         let name = format!("again-{}", case.name);
         self.dir.write(&name, plain);
@@ -307,7 +312,8 @@ impl<'s> Bench<'s> {
         ]);
         let encrypted = run(encrypt.current_dir(self.dir.path()));
         self.dir.write(&name, &encrypted.stdout);
-        let decrypted = self.by_sops(sops, "decrypt", &name);
+        let mut decrypt = sops.command(["decrypt"]);
+        let decrypted = self.run(decrypt.args(options).arg(&name));
         (encrypted.code() == 0 && decrypted.code() == 0).then_some(decrypted.stdout)
     }
 

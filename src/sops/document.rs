@@ -17,6 +17,9 @@ use crate::{
     },
 };
 
+/// Places around a comment at which it is tried.
+const MOST_PLACES: usize = 64;
+
 /// An encrypted file.
 pub(crate) struct Document {
     format: Format,
@@ -57,20 +60,23 @@ impl Document {
         let cipher = Cipher::new(key)?;
         let mut mac = Mac::new(self.metadata.mac_only_encrypted);
         let mut values = BTreeMap::new();
+        let mut previous = String::new();
         walk(
             &self.parsed.tree,
             &self.metadata.selection,
             &mut |leaf, place| match leaf {
                 Leaf::Comment(comment) => {
+                    let open = || open_comment(&cipher, comment, place.path, &previous);
                     if place.encrypted
-                        && let Some(text) =
-                            self.at(&comment.span, open_comment(&cipher, comment, place.path))?
+                        && let Some(text) = self.at(&comment.span, open())?
                     {
                         values.insert(comment.site, PlainValue::Comment(text));
                     }
                     Ok(())
                 }
                 Leaf::Scalar { site, value, span } => {
+                    previous.clear();
+                    previous.push_str(place.path);
                     let Some(clear) = self.at(span, plain_value(value))? else {
                         return Ok(());
                     };
@@ -216,7 +222,15 @@ pub(super) fn not_as_meant() -> Error {
 }
 
 /// The text of an encrypted comment; `None` for one that is in clear, as sops leaves those that were added by hand.
-fn open_comment(cipher: &Cipher, comment: &Comment, path: &str) -> Result<Option<Secret>> {
+///
+/// sops writes some comments at the end of a block so that they read back in another one, and cannot open them then.
+/// Such a comment belongs to something around it, or to something around the `previous` value.
+fn open_comment(
+    cipher: &Cipher,
+    comment: &Comment,
+    path: &str,
+    previous: &str,
+) -> Result<Option<Secret>> {
     let text = String::from_utf8_lossy(comment.text.expose());
     if !text.starts_with("ENC[") {
         let remains =
@@ -226,15 +240,29 @@ fn open_comment(cipher: &Cipher, comment: &Comment, path: &str) -> Result<Option
             false => Ok(None),
         };
     }
-    match cipher.decrypt(&text, path) {
-        Ok(PlainValue::Comment(text)) => Ok(Some(text)),
-        Ok(_) => Err(
+    let around = |path| prefixes(path).chain([":"]).take(MOST_PLACES);
+    let places = [path]
+        .into_iter()
+        .chain(around(path))
+        .chain(around(previous));
+    match places
+        .filter_map(|path| cipher.decrypt(&text, path).ok())
+        .next()
+    {
+        Some(PlainValue::Comment(text)) => Ok(Some(text)),
+        Some(_) => Err(
             Error::new("damaged", "an encrypted comment is not tagged type:comment").with_hint(
                 "a value was put in the place of a comment; restore the file from its history",
             ),
         ),
-        Err(_) => Err(damaged_comment()),
+        None => Err(damaged_comment()),
     }
+}
+
+/// A path and those above it, the longest first.
+fn prefixes(path: &str) -> impl Iterator<Item = &str> {
+    path.rmatch_indices(':')
+        .filter_map(|(at, _)| path.get(..=at))
 }
 
 fn damaged_comment() -> Error {
