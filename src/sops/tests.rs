@@ -128,6 +128,7 @@ fn what_was_encrypted_comes_back() {
 fn ini_keeps_its_layout() {
     for plain in [
         "top = 1\n\n; about\n[a]\nkey   = value ; why\nother = x\n\n; of k\nk: `x;y`\nempty =\n",
+        "; about ] this\n[a]\nb = c\n",
         "[a]\nm = \"\"\"one\ntwo\"\"\"\n",
         "[a]\nx = \"\"\"tick`\"\"\"\ny = \" blank \"\n",
     ] {

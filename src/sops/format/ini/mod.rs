@@ -13,7 +13,7 @@ use crate::{
         format::{
             MetadataEdit, Parsed, PlainValue, Replacement, dotenv::text_of, edit::Edits, flat,
         },
-        tree::{Comment, Item, MetaNode, Node, Scalar, SiteId, Tree},
+        tree::{Comment, Item, MetaNode, Node, Scalar, SiteId, Span, Tree},
     },
 };
 use layout::{Key, Layout, Remark, Section, trim};
@@ -155,65 +155,85 @@ struct Splicer<'a> {
 impl<'a> Splicer<'a> {
     fn section(&mut self, section: &Section) -> Result<()> {
         if let Some(remark) = &section.remark {
-            self.remark(remark, section.name_span.start, false)?;
+            self.remark(remark, section.name_span.start, None)?;
         }
         section.keys.iter().try_for_each(|key| self.key(key))
     }
 
     fn key(&mut self, key: &Key) -> Result<()> {
-        match self.next() {
-            Some(Replacement::Encrypted(text)) => self.value(key, text.clone().into()),
+        // Behind a value in these quotes no comment is seen.
+        let mut hides_comment = false;
+        let text = match self.next() {
+            Some(Replacement::Encrypted(text)) => Some(Secret::from(text.clone())),
             Some(Replacement::Plain(value)) => {
-                let text = render_value(&text_of(value)).map_err(|error| {
-                    error.with_position(Position::of(self.source, key.name_span.start))
-                })?;
-                self.value(key, text);
+                let at = Position::of(self.source, key.name_span.start);
+                let text =
+                    render_value(&text_of(value)).map_err(|error| error.with_position(at))?;
+                hides_comment =
+                    text.expose().starts_with(b"`") || text.expose().starts_with(b"\"\"\"");
+                Some(text)
             }
-            None => {}
+            None => None,
+        };
+        if let Some(text) = text {
+            self.edits.replace(key.value_span.clone(), text);
         }
         match &key.remark {
-            Some(remark) => self.remark(remark, key.name_span.start, true),
+            Some(remark) => self.remark(remark, key.name_span.start, Some(hides_comment)),
             None => Ok(()),
         }
     }
 
-    fn value(&mut self, key: &Key, text: Secret) {
-        self.edits.replace(key.value_span.clone(), text);
-    }
-
-    /// A comment comes back as sops prints it: each line with a comment character and a blank.
-    fn remark(&mut self, remark: &Remark, owner: usize, of_key: bool) -> Result<()> {
+    /// A comment comes back as sops prints it: each line with a comment character and a blank. `owner` is where the key
+    /// or section has its name; for a key, `of_key` says whether a comment behind the value would be lost.
+    fn remark(&mut self, remark: &Remark, owner: usize, of_key: Option<bool>) -> Result<()> {
         let lines = match self.next() {
-            None => return Ok(()),
-            Some(Replacement::Encrypted(text)) => Secret::from(format!("; {text}")),
-            Some(Replacement::Plain(PlainValue::Comment(text))) => render_comment(text, of_key),
+            None => None,
+            Some(Replacement::Encrypted(text)) => Some(Secret::from(format!("; {text}"))),
+            Some(Replacement::Plain(PlainValue::Comment(text))) => {
+                Some(render_comment(text, of_key.is_some()))
+            }
             Some(Replacement::Plain(_)) => {
                 return Err(Error::new("internal", "a value in the place of a comment"));
             }
         };
-        let Some((first, others)) = remark.pieces.split_first() else {
-            return Ok(());
+        let (above, behind) = match remark.pieces.split_last() {
+            Some((last, others)) if remark.inline => (others, Some(last)),
+            _ => (remark.pieces.as_slice(), None),
         };
-        let first_is_inline = remark.inline && others.is_empty();
-        if first_is_inline && lines.expose().contains(&b'\n') {
-            let line_start = self.line_start(owner);
-            let mut above = lines;
-            above.push(b"\n");
-            self.edits.replace(line_start..line_start, above);
-            self.edits.remove(first.clone());
-        } else {
-            self.edits.replace(first.clone(), lines);
-        }
-        for (index, piece) in others.iter().enumerate() {
-            let inline = remark.inline && index + 1 == others.len();
-            let line = if inline {
-                piece.clone()
-            } else {
-                self.line_start(piece.start)..self.line_end(piece.end)
-            };
-            self.edits.remove(line);
+        match (lines, above.split_first(), behind) {
+            (Some(lines), Some((first, others)), behind) => {
+                self.edits.replace(first.clone(), lines);
+                for piece in others {
+                    let line = self.line_start(piece.start)..self.line_end(piece.end);
+                    self.edits.remove(line);
+                }
+                if let Some(piece) = behind {
+                    self.edits.remove(piece.clone());
+                }
+            }
+            (Some(lines), None, Some(piece)) => {
+                // A header reaches to the last bracket of its line, and encrypted text has brackets.
+                if of_key.unwrap_or(true) || lines.expose().contains(&b'\n') {
+                    self.move_above(lines, piece, owner);
+                } else {
+                    self.edits.replace(piece.clone(), lines);
+                }
+            }
+            (None, _, Some(piece)) if of_key == Some(true) => {
+                let text = self.source.get(piece.clone()).unwrap_or_default();
+                self.move_above(Secret::new(text.to_vec()), piece, owner);
+            }
+            (None, _, _) | (Some(_), None, None) => {}
         }
         Ok(())
+    }
+
+    fn move_above(&mut self, mut lines: Secret, piece: &Span, owner: usize) {
+        let line_start = self.line_start(owner);
+        lines.push(b"\n");
+        self.edits.replace(line_start..line_start, lines);
+        self.edits.remove(piece.clone());
     }
 
     fn next(&mut self) -> Option<&'a Replacement> {
