@@ -1,9 +1,12 @@
 //! Patterns beside Go's own regexp package, and rules beside sops' own configuration package, over random input.
 
+mod config;
 mod patterns;
 pub(crate) mod random;
+mod rules;
 
 use std::{
+    fmt::Write as _,
     path::{Path, PathBuf},
     process::Command,
     sync::Mutex,
@@ -50,4 +53,11 @@ fn answers(program: &Path, args: &[&str], input: &str) -> Vec<String> {
 /// How many cases to run: `default`, or what the environment variable `name` says.
 fn count(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |count| count.parse().unwrap())
+}
+
+/// How bytes are given to a peer.
+fn write_hex(line: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        let _ = write!(line, "{byte:02x}");
+    }
 }

@@ -1,7 +1,5 @@
 //! [`policy::pattern`] and Go agree on which patterns are good and on what they match.
 
-use std::fmt::Write as _;
-
 use policy::pattern::Pattern;
 
 use super::random::Random;
@@ -20,10 +18,10 @@ fn patterns_mean_what_they_mean_to_go() {
     let cases: Vec<_> = (0..count).map(|_| case(&mut random)).collect();
     let mut input = String::new();
     for (pattern, texts) in &cases {
-        write_hex(&mut input, pattern.as_bytes());
+        super::write_hex(&mut input, pattern.as_bytes());
         for text in texts {
             input.push(' ');
-            write_hex(&mut input, text);
+            super::write_hex(&mut input, text);
         }
         input.push('\n');
     }
@@ -72,12 +70,6 @@ fn patterns_mean_what_they_mean_to_go() {
         balanced,
         "{good} good, {matched} matches, {too_large} too large of {count}"
     );
-}
-
-fn write_hex(line: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        let _ = write!(line, "{byte:02x}");
-    }
 }
 
 fn case(random: &mut Random) -> (String, Vec<Vec<u8>>) {

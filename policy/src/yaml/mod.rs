@@ -18,6 +18,7 @@ mod tokens;
 
 use std::{fmt, ops::Range};
 
+pub(crate) use resolve::base64;
 pub use resolve::{Resolved, resolve};
 pub use source::decode;
 
@@ -259,5 +260,14 @@ impl std::error::Error for YamlError {}
 ///
 /// Everything that go-yaml refuses to parse, aliases that hold themselves, and texts over the limits.
 pub fn parse(text: &str, limits: Limits) -> Result<Stream, YamlError> {
-    parse::stream(text, limits)
+    parse::stream(text, usize::MAX, limits)
+}
+
+/// Reads the first document of `text` only, as Go's `yaml.Unmarshal` does: what follows it may be anything.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_first(text: &str, limits: Limits) -> Result<Stream, YamlError> {
+    parse::stream(text, 1, limits)
 }

@@ -16,12 +16,13 @@ use super::{
     tokens::{Kind, Place},
 };
 
-pub(super) fn stream(text: &str, limits: Limits) -> Result<Stream, YamlError> {
+/// Reads at most `documents` documents.
+pub(super) fn stream(text: &str, documents: usize, limits: Limits) -> Result<Stream, YamlError> {
     let (mark, body) = match text.strip_prefix('\u{feff}') {
         Some(body) => (text.len() - body.len(), body),
         None => (0, text),
     };
-    let mut stream = Parser::new(body, limits)?.run()?;
+    let mut stream = Parser::new(body, limits)?.run(documents)?;
     if mark > 0 {
         stream.shift(mark);
     }
@@ -104,11 +105,11 @@ impl<'t> Parser<'t> {
         })
     }
 
-    fn run(mut self) -> Result<Stream, YamlError> {
+    fn run(mut self, documents: usize) -> Result<Stream, YamlError> {
         self.lexer.peek()?;
         self.lexer.skip()?; // the start of the stream
         let mut first = true;
-        while self.document(mem::take(&mut first))? {}
+        while self.stream.documents.len() < documents && self.document(mem::take(&mut first))? {}
         self.stream.comments = mem::take(&mut self.lexer.all);
         Ok(self.stream)
     }

@@ -173,7 +173,7 @@ fn float(text: &str, underscores: bool) -> Option<f64> {
 }
 
 /// Base64 as Go's standard decoder reads it: line breaks are ignored, padding is required.
-fn base64(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> = text
         .bytes()
         .filter(|byte| !matches!(byte, b'\r' | b'\n'))

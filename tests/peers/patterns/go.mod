@@ -1,3 +1,3 @@
 module patterns
 
-go 1.26
+go 1.25.8

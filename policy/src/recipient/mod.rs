@@ -1,0 +1,71 @@
+//! The public keys that rules name, in sops' own text form.
+//!
+//! Only age keys are understood. Keys of other kinds are carried along, in the text by which sops compares and shows them;
+//! what sops refuses of them is refused here, too.
+
+mod age;
+mod cloud;
+mod ssh;
+mod vault;
+
+pub(crate) use self::age::check as check_age;
+pub(crate) use self::cloud::{Kms, azure, azure_from_url, huawei, kms_from_arn, without_blanks};
+pub(crate) use self::vault::vault;
+
+use crate::rules::Position;
+
+/// What kind of key a recipient is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyKind {
+    /// `age`, with SSH keys and those of age plugins.
+    Age,
+    /// `pgp`
+    Pgp,
+    /// `kms`, of AWS.
+    Kms,
+    /// `gcp_kms`
+    GcpKms,
+    /// `hckms`, of Huawei Cloud.
+    HuaweiKms,
+    /// `azure_keyvault` in rules, `azure_kv` in encrypted files.
+    AzureKeyVault,
+    /// `hc_vault_transit_uri` in rules, `hc_vault` in groups and encrypted files.
+    HcVault,
+}
+
+/// One recipient of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipient {
+    /// Its kind.
+    pub kind: KeyKind,
+    /// As sops writes it.
+    pub text: String,
+    /// Where the rules name it.
+    pub position: Position,
+}
+
+/// Is `text` a private key? Then no message may show it.
+pub(crate) fn is_private_key(text: &str) -> bool {
+    let upper = text.to_ascii_uppercase();
+    ["AGE-SECRET-KEY-", "AGE-PLUGIN-", "PRIVATE KEY-----"]
+        .iter()
+        .any(|mark| upper.contains(mark))
+}
+
+/// Is `text`, which is to be one recipient, more than one?
+pub(crate) fn is_melted(text: &str) -> bool {
+    let starts = |word: &str| word.starts_with("age1") || word.starts_with("ssh-");
+    let fused = |word: &str| starts(word) && word.matches("age1").count() > 1;
+    text.split_whitespace().filter(|word| starts(word)).count() > 1
+        || text.split_whitespace().any(fused)
+}
+
+/// `text` for a message: quoted, cut short, and never a private key.
+pub(crate) fn shown(text: &str) -> String {
+    if is_private_key(text) {
+        return "a private key".to_owned();
+    }
+    let short: String = text.chars().take(80).collect();
+    let dots = if short.len() < text.len() { "…" } else { "" };
+    format!("\"{short}{dots}\"")
+}

@@ -1,0 +1,284 @@
+//! What deserves a word about a rule, besides what sops refuses.
+
+use std::collections::HashMap;
+
+use super::{
+    KeyKind, Position, Rule, RulesError, decode::Value, groups::Group, invalid_pattern, schema,
+};
+use crate::{pattern::Pattern, recipient};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The rule does not mean what somebody meant, or cannot be used.
+    Error,
+    /// Probably a mistake.
+    Warning,
+    /// Good to know.
+    Note,
+}
+
+/// One remark about a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Stable, in kebab case.
+    pub code: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Where.
+    pub position: Position,
+    /// A sentence without capital and period; never holds a private key.
+    pub message: String,
+    /// The next step.
+    pub hint: Option<String>,
+}
+
+impl Finding {
+    fn new(
+        code: &'static str,
+        severity: Severity,
+        position: Position,
+        message: impl Into<String>,
+        hint: &str,
+    ) -> Self {
+        Self {
+            code,
+            severity,
+            position,
+            message: message.into(),
+            hint: Some(hint.to_owned()),
+        }
+    }
+
+    fn of(error: RulesError) -> Self {
+        Self {
+            code: error.code,
+            severity: Severity::Error,
+            position: Position {
+                line: error.line,
+                column: error.column,
+            },
+            message: error.message,
+            hint: error.hint,
+        }
+    }
+}
+
+impl Rule {
+    /// Everything that is certain about the rule by itself, without the other rules and without files.
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut found = Vec::new();
+        if let Err(error) = self.pattern() {
+            found.push(Finding::of(error));
+        }
+        self.selection_findings(&mut found);
+        for key in &self.unknown_keys {
+            let message = format!(
+                "sops ignores the key {:?}: it knows none of this name here",
+                key.text
+            );
+            let hint = match schema::nearest(&key.text) {
+                Some(known) => format!("did you mean {known}?"),
+                None => "remove it, or write it as a comment".to_owned(),
+            };
+            found.push(Finding::new(
+                "unknown-key",
+                Severity::Error,
+                key.position,
+                message,
+                &hint,
+            ));
+        }
+        self.text_findings(&mut found);
+        match self.settings() {
+            Ok(settings) => {
+                self.group_findings(&settings.key_groups, &mut found);
+                self.threshold_findings(settings.key_groups.len(), &mut found);
+            }
+            // Said already, and more precisely.
+            Err(error) if error.code == "conflicting-settings" => {}
+            Err(error) => {
+                let place = Position {
+                    line: error.line,
+                    column: error.column,
+                };
+                let said = |finding: &Finding| {
+                    finding.position == place && finding.severity == Severity::Error
+                };
+                if !found.iter().any(said) {
+                    found.push(Finding::of(error));
+                }
+            }
+        }
+        found.sort_by_key(|finding| finding.position);
+        found
+    }
+
+    fn selection_findings(&self, found: &mut Vec<Finding>) {
+        if self.selection.len() > 1
+            && let Err(error) = self.settings()
+        {
+            found.push(Finding::of(error));
+        }
+        for (selection, source) in self
+            .selection
+            .iter()
+            .filter(|(selection, _)| selection.is_regex())
+        {
+            if let Err(error) = Pattern::parse(&source.text) {
+                found.push(Finding::of(invalid_pattern(
+                    selection.key(),
+                    source,
+                    &error,
+                )));
+            }
+        }
+    }
+
+    /// Looks at every text that should be a recipient, also where sops does not get to.
+    fn text_findings(&self, found: &mut Vec<Finding>) {
+        let mut look = |text: &str, position: Position| {
+            if recipient::is_private_key(text) {
+                found.push(Finding::new(
+                    "private-key-in-rules",
+                    Severity::Error,
+                    position,
+                    "a private key stands where a recipient belongs",
+                    "write its public key here; replace the private key, it is no secret any more",
+                ));
+            } else if text.split(',').any(recipient::is_melted) {
+                found.push(Finding::new(
+                    "melted-recipients",
+                    Severity::Error,
+                    position,
+                    "two recipients have no comma between them, so sops takes them for one",
+                    "put a comma between them, or write a list",
+                ));
+            }
+        };
+        for flat in &self.keys.flat {
+            match &flat.value {
+                Value::Text(text) => look(text, flat.position),
+                Value::List(items) => {
+                    for (item, position) in items {
+                        if let Value::Text(text) = item {
+                            look(text, *position);
+                        }
+                    }
+                }
+                Value::Null | Value::Other(_) => {}
+            }
+        }
+        for group in &self.keys.groups {
+            for_each_age_text(group, &mut look);
+        }
+        if !self.keys.groups.is_empty() {
+            let flat = self
+                .keys
+                .flat
+                .iter()
+                .filter(|flat| flat.value != Value::Null);
+            let flat = flat.map(|flat| (flat.name.as_str(), flat.key));
+            for (name, position) in
+                flat.chain(self.keys.huawei_key.map(|position| ("hckms", position)))
+            {
+                let message = format!("sops ignores {name} here, because the rule has key_groups");
+                let hint = "move its keys into a group, or remove it";
+                found.push(Finding::new(
+                    "ignored-key",
+                    Severity::Error,
+                    position,
+                    message,
+                    hint,
+                ));
+            }
+        }
+    }
+
+    fn group_findings(&self, groups: &[Vec<recipient::Recipient>], found: &mut Vec<Finding>) {
+        for (number, group) in groups.iter().enumerate() {
+            if group.is_empty() {
+                let group = self.keys.groups.get(number);
+                let position = group.map_or(self.position, |group| group.position);
+                let message = match group {
+                    Some(_) => "a key group without keys: sops refuses to encrypt",
+                    None => "the rule names no recipient: sops selects it and refuses to encrypt",
+                };
+                let hint = "add a recipient";
+                found.push(Finding::new(
+                    "empty-rule",
+                    Severity::Error,
+                    position,
+                    message,
+                    hint,
+                ));
+            }
+        }
+        let mut seen: HashMap<(KeyKind, &str), usize> = HashMap::new();
+        for (number, group) in groups.iter().enumerate() {
+            for member in group {
+                let Some(before) = seen.insert((member.kind, &member.text), number) else {
+                    continue;
+                };
+                let message = if before == number {
+                    "this recipient is named twice: sops writes it twice"
+                } else {
+                    "this recipient is in more than one key group: it counts for each of them"
+                };
+                let hint = "name it once";
+                found.push(Finding::new(
+                    "duplicate-recipient",
+                    Severity::Warning,
+                    member.position,
+                    message,
+                    hint,
+                ));
+            }
+        }
+        for member in self.keys.dropped_duplicates() {
+            let message = "this recipient is in the group already";
+            found.push(Finding::new(
+                "duplicate-recipient",
+                Severity::Note,
+                member.position,
+                message,
+                "name it once",
+            ));
+        }
+    }
+
+    /// With one group sops never looks at the threshold.
+    fn threshold_findings(&self, groups: usize, found: &mut Vec<Finding>) {
+        let Some(threshold) = self.shamir_threshold else {
+            return;
+        };
+        let message = if groups > 1
+            && usize::try_from(threshold).is_ok_and(|threshold| threshold > groups)
+        {
+            format!(
+                "shamir_threshold is {threshold}, and there are only {groups} key groups: sops refuses to encrypt"
+            )
+        } else if groups > 1 && threshold != 0 && threshold < 2 {
+            format!("shamir_threshold is {threshold}, and sops refuses fewer than 2")
+        } else {
+            return;
+        };
+        let hint = format!("use a number from 2 to {groups}, or leave it out to need every group");
+        found.push(Finding::new(
+            "threshold-out-of-range",
+            Severity::Error,
+            self.position,
+            message,
+            &hint,
+        ));
+    }
+}
+
+fn for_each_age_text(group: &Group, look: &mut impl FnMut(&str, Position)) {
+    for merged in &group.merge {
+        for_each_age_text(merged, look);
+    }
+    for element in group.age.iter().chain(&group.pgp) {
+        look(&element.value, element.position);
+    }
+}
