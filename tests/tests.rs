@@ -7,15 +7,20 @@
     reason = "a test ends by panicking"
 )]
 
+mod by_rules;
 mod cli;
+mod config;
+mod delivery;
 mod differential;
 mod docs;
 mod example;
+mod host;
 mod identity;
 mod layering;
 mod plugin;
 mod rules_differential;
 mod support;
+mod templates;
 mod terminal;
 
 /// A file that nobody declares above would be a test that never runs.

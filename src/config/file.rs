@@ -75,30 +75,28 @@ impl Surroundings {
     }
 
     fn runtime_directory(&self) -> Result<PathBuf> {
-        self.below(
-            "/run/secrets",
-            "secrets",
-            "--runtime-directory",
-            "`runtime-directory`",
-        )
-    }
-
-    fn socket(&self) -> Result<PathBuf> {
-        self.below(
-            "/run/secretsd/control",
-            "secretsd/control",
-            "--socket",
-            "`socket.path`",
-        )
-    }
-
-    fn below(&self, system: &str, user: &str, option: &str, key: &str) -> Result<PathBuf> {
         match &self.user_runtime_directory {
-            _ if self.root => Ok(PathBuf::from(system)),
-            Some(directory) => Ok(directory.join(user)),
-            None => Err(Error::new("no-runtime-directory", "without root and without XDG_RUNTIME_DIR there is no default place for run-time files")
-                .with_hint(format!("give a path on a memory file system with {option} or {key}"))),
+            _ if self.root => Ok(PathBuf::from("/run/secrets")),
+            Some(directory) => Ok(directory.join("secrets")),
+            None => Err(Error::new(
+                "no-runtime-directory",
+                "without root and without XDG_RUNTIME_DIR there is no default runtime directory",
+            )
+            .with_hint(
+                "name one on a memory file system: --runtime-directory or `runtime-directory`",
+            )),
         }
+    }
+
+    /// Where nothing else is said, the socket is in the user's own directory, or else beside the secrets.
+    fn socket(&self, secrets: &Path) -> PathBuf {
+        let directory = match (&self.user_runtime_directory, secrets.parent()) {
+            _ if self.root => Path::new("/run"),
+            (Some(directory), _) => directory,
+            (None, Some(parent)) => parent,
+            (None, None) => secrets,
+        };
+        directory.join("secretsd/control")
     }
 }
 
@@ -151,16 +149,16 @@ pub(crate) fn for_repository(
         }
     }
     let defaults = Defaults::default();
+    let runtime_directory =
+        runtime_directory.map_or_else(|| surroundings.runtime_directory(), absolute)?;
     let config = Config {
         files: Vec::new(),
         include_directories: Vec::new(),
         repository: absolute(repository)?,
-        runtime_directory: runtime_directory
-            .map_or_else(|| surroundings.runtime_directory(), absolute)?,
         keep_generations: 1,
         allow_filesystems: Vec::new(),
         socket: Socket {
-            path: socket.map_or_else(|| surroundings.socket(), absolute)?,
+            path: socket.map_or_else(|| Ok(surroundings.socket(&runtime_directory)), absolute)?,
             readers: None,
         },
         identities: identity_sources,
@@ -177,6 +175,7 @@ pub(crate) fn for_repository(
         log: default_log(),
         limits: Limits::default(),
         warnings: Vec::new(),
+        runtime_directory,
     };
     if !usable_runtime_directory(&config.runtime_directory) {
         let message = format!(
@@ -225,8 +224,6 @@ fn resolve(
     let (socket_path, readers) = fields
         .find("socket")
         .map_or((None, None), |node| sections::socket(node, findings));
-    let socket_path = socket_path.or_else(|| or_note(surroundings.socket(), root, findings));
-
     let deliver = fields.find("deliver").and_then(|node| {
         findings.choice(
             node,
@@ -287,6 +284,7 @@ fn resolve(
         .map(|node| sections::plugins(node, findings));
 
     let (repository, runtime_directory) = (repository?, runtime_directory?);
+    let socket_path = socket_path.unwrap_or_else(|| surroundings.socket(&runtime_directory));
     let defaults = fields
         .find("defaults")
         .map(|node| Defaults::read(node, &repository, findings))
@@ -316,7 +314,7 @@ fn resolve(
         keep_generations: keep.unwrap_or(1),
         allow_filesystems: allow.unwrap_or_default(),
         socket: Socket {
-            path: socket_path?,
+            path: socket_path,
             readers,
         },
         identities: identities.unwrap_or_default(),

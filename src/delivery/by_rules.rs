@@ -1,23 +1,148 @@
 //! Delivery by rules: the repository decides what this host gets.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
+
+use policy::rules::{KeyKind, Rules, RulesError};
 
 use super::{
     Inputs,
-    desired::{SeenFiles, Unit},
+    desired::{ByRules, SeenFiles, Unit, location_of, look, unit},
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Position, Result},
+    repository::RULES,
+    sops::format::Format,
+};
 
 /// Adds every encrypted file whose selected rule names one of our recipients.
 pub(super) fn collect(
-    _inputs: &Inputs<'_>,
-    _seen: &mut SeenFiles,
-    _is_known: &dyn Fn(&str) -> bool,
-    _units: &mut BTreeMap<(String, &'static str), Unit>,
-    _notes: &mut Vec<Error>,
+    inputs: &Inputs<'_>,
+    seen: &mut SeenFiles,
+    is_known: &dyn Fn(&str) -> bool,
+    units: &mut BTreeMap<(String, &'static str), Unit>,
+    notes: &mut Vec<Error>,
 ) -> Result<()> {
-    Err(Error::new(
-        "not-yet",
-        "delivery by rules waits for the rules",
-    ))
+    let rules = read_rules(inputs)?;
+    let walk = inputs.repository.walk()?;
+    notes.extend(walk.problems);
+    let links = walk
+        .links
+        .into_iter()
+        .filter_map(|link| Some((link.path, link.target?)));
+    for (path, origin) in walk
+        .files
+        .into_iter()
+        .map(|path| (path.clone(), path))
+        .chain(links)
+    {
+        let Some(file) = path.to_str() else {
+            let error = Error::new(
+                "unsafe-path",
+                "the file is not delivered, because its name is not valid UTF-8",
+            );
+            notes.push(error.with_file(&inputs.repository.root().join(&path)));
+            continue;
+        };
+        if file == RULES {
+            continue;
+        }
+        let full_path = inputs.repository.root().join(file);
+        let ours = names_us(&rules, file, inputs);
+        let known = is_known(file);
+        let digest = match look(inputs, seen, file) {
+            Ok(seen) => {
+                // A file that was delivered and is no longer encrypted is damaged, not gone.
+                if !seen.encrypted && !known {
+                    continue;
+                }
+                let names_us = |recipient: &String| inputs.identities.answers_to(recipient);
+                let opens = |seen: &mut super::desired::Seen| {
+                    seen.recipients(inputs, file).iter().any(names_us)
+                };
+                match &ours {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        if opens(seen) {
+                            notes.push(not_named().with_file(&full_path));
+                        }
+                        continue;
+                    }
+                    // Nobody can say whose it is; it concerns us where it did or could.
+                    Err(_) if known || opens(seen) => {}
+                    Err(_) => continue,
+                }
+                Ok(seen.digest())
+            }
+            Err(_) if matches!(ours, Ok(false)) => continue,
+            Err(error) => Err(error),
+        };
+        match location_of(file, inputs.config.base.as_deref()) {
+            Ok(location) => {
+                let unit = unit(units, file, Format::from_path(Path::new(file)));
+                unit.digest = ours.and(digest);
+                unit.origin = origin.to_string_lossy().into_owned();
+                unit.by_rules = Some(ByRules {
+                    location,
+                    layout: inputs.config.layout,
+                });
+            }
+            Err(error) => notes.push(error.with_file(&full_path)),
+        }
+    }
+    Ok(())
+}
+
+/// Whether the rule that sops would select for `file` names one of our recipients.
+fn names_us(rules: &Rules, file: &str, inputs: &Inputs<'_>) -> Result<bool> {
+    let settings = match rules.select(file) {
+        Ok(Some(rule)) => rule.settings(),
+        Ok(None) => return Ok(false),
+        Err(error) => Err(error),
+    };
+    let settings = settings.map_err(|error| in_rules(inputs, error))?;
+    let mut recipients = settings
+        .key_groups
+        .iter()
+        .flatten()
+        .filter(|recipient| recipient.kind == KeyKind::Age);
+    Ok(recipients.any(|recipient| inputs.identities.answers_to(&recipient.text)))
+}
+
+/// The rules of the repository's own directory.
+fn read_rules(inputs: &Inputs<'_>) -> Result<Rules> {
+    let file = inputs.repository.root().join(RULES);
+    let content = inputs.repository.read(Path::new(RULES)).map_err(|error| match error.code {
+        "file-missing" => Error::new("no-rules", "delivery by rules needs a .sops.yaml in the repository's directory")
+            .with_file(&file)
+            .with_hint("name the directory that holds .sops.yaml, or list the secrets: `deliver: configured`"),
+        _ => error,
+    })?;
+    let text = content.expose_str().ok_or_else(|| {
+        Error::new("invalid-rules", "the rules are not valid UTF-8")
+            .with_file(&file)
+            .with_hint("save the file as UTF-8")
+    })?;
+    Rules::parse(text).map_err(|error| in_rules(inputs, error))
+}
+
+fn in_rules(inputs: &Inputs<'_>, error: RulesError) -> Error {
+    let position = Position {
+        line: error.line,
+        column: error.column,
+    };
+    let invalid = Error::new(error.code, error.message)
+        .with_file(&inputs.repository.root().join(RULES))
+        .with_position(position);
+    match error.hint {
+        Some(hint) => invalid.with_hint(hint),
+        None => invalid,
+    }
+}
+
+fn not_named() -> Error {
+    Error::new(
+        "not-named",
+        "the file could be opened, but its rule does not name this host: it is not delivered",
+    )
+    .with_hint("re-key the file if this host should not read it, or name the host in the rule")
 }

@@ -237,12 +237,17 @@ impl Settling<'_> {
     /// Writes what is remembered and switches to the new generation, if there is one.
     fn put_in_place(&mut self, draft: Option<Draft<'_>>, old: &Memory) -> Result<()> {
         let Some(draft) = draft else {
-            return match &self.previous {
-                Some(previous) if self.memory != old => {
-                    self.memory.write(self.runtime, previous.number)
-                }
-                _ => Ok(()),
+            let Some(previous) = &self.previous else {
+                return Ok(());
             };
+            if self.memory != old {
+                self.memory.write(self.runtime, previous.number)?;
+            }
+            // Somebody removed the link, or the first switch was interrupted.
+            if self.runtime.current() != Some(previous.number) {
+                self.runtime.switch_to(previous.number)?;
+            }
+            return Ok(());
         };
         let number = generation::numbers(self.runtime)?
             .last()

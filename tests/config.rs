@@ -1,0 +1,305 @@
+//! `secretsd.yaml`: what is accepted, what is refused, and where the error points.
+
+use std::fs;
+
+use crate::{
+    host::Host,
+    support::{Dir, daemon, run},
+};
+
+/// Checks one configuration and expects that it is refused with `message` at `line:column` of the file.
+#[track_caller]
+fn refused(text: &str, message: &str, place: &str) {
+    let dir = Dir::new();
+    let file = dir.write("secretsd.yaml", text);
+    dir.chmod("secretsd.yaml", 0o600);
+    let ran = run(daemon(["--check-config", "--config"]).arg(&file)).expect(2);
+    assert!(ran.stdout.is_empty());
+    assert!(ran.stderr.contains(message), "{ran}");
+    assert!(
+        ran.stderr
+            .contains(&format!("  --> {}:{place}\n", file.display())),
+        "{ran}"
+    );
+}
+
+const START: &str =
+    "repository: /srv/secrets\nruntime-directory: /run/secrets\nsocket: { path: /run/s }\n";
+
+#[track_caller]
+fn refused_after(text: &str, message: &str, place: &str) {
+    refused(&format!("{START}{text}"), message, place);
+}
+
+#[test]
+fn the_example_is_accepted() {
+    let dir = Dir::new();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/secretsd.example.yaml");
+    let file = dir.write("secretsd.yaml", fs::read(example).unwrap());
+    dir.chmod("secretsd.yaml", 0o600);
+    let ran = run(daemon(["--check-config", "--config"]).arg(file)).expect(0);
+    assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn unknown_keys_name_their_place_and_the_nearest_key() {
+    refused_after(
+        "secret: {}\n",
+        "`secret` is no key of the configuration",
+        "4:1",
+    );
+    refused_after("secret: {}\n", "hint: did you mean `secrets`?", "4:1");
+    refused_after(
+        "secrets:\n  a: { file: x, ownr: root }\n",
+        "hint: did you mean `owner`?",
+        "5:17",
+    );
+    refused_after(
+        "watch: { interval: 5s }\n",
+        "its keys are: debounce, poll",
+        "4:10",
+    );
+    refused_after("log: { lvl: info }\n", "did you mean `level`?", "4:8");
+}
+
+#[test]
+fn all_problems_come_in_one_run() {
+    let dir = Dir::new();
+    let file = dir.write(
+        "secretsd.yaml",
+        format!("{START}wath: {{}}\nkeep-generations: 0\nbase: /x\n"),
+    );
+    dir.chmod("secretsd.yaml", 0o600);
+    let ran = run(daemon(["--check-config", "--config"]).arg(file)).expect(2);
+    for part in ["`wath`", "`keep-generations`", "`base`"] {
+        assert!(ran.stderr.contains(part), "{ran}");
+    }
+}
+
+#[test]
+fn values_are_checked() {
+    refused_after("watch: { debounce: 5 }\n", "has no unit", "4:20");
+    refused_after("limits: { file-size: 64 }\n", "has no unit", "4:22");
+    refused_after("defaults: { mode: \"04755\" }\n", "is no file mode", "4:19");
+    refused_after("defaults: { mode: \"4755\" }\n", "special bits", "4:19");
+    refused_after(
+        "deliver: everything\n",
+        "it is one of configured, by-rules",
+        "4:10",
+    );
+    refused_after("secrets: [a]\n", "must be a mapping", "4:10");
+    refused_after(
+        "secrets:\n  a: { file: ../x }\n",
+        "is no path of a file in the repository",
+        "5:14",
+    );
+    refused_after(
+        "secrets:\n  a: { file: /etc/passwd }\n",
+        "is no path of a file in the repository",
+        "5:14",
+    );
+    refused_after("secrets:\n  a: {}\n", "names no `file`", "5:3");
+    refused_after(
+        "secrets:\n  a: { file: x, key: a//b }\n",
+        "has an empty part",
+        "5:22",
+    );
+    refused_after(
+        "secrets:\n  a: { file: x, restart-units: [x.target] }\n",
+        "is a target",
+        "5:32",
+    );
+    refused_after(
+        "secrets:\n  a: { file: x, on-change: [logger] }\n",
+        "absolute path",
+        "5:28",
+    );
+    refused_after(
+        "templates:\n  a: { owner: root }\n",
+        "either `content` or `file`",
+        "5:3",
+    );
+    refused_after(
+        "deliver: by-rules\nmatch: [{ path: /x }]\n",
+        "do not begin with `/`",
+        "5:17",
+    );
+    refused_after(
+        "rekey: { mode: auto }\n",
+        "without `pinned-recipients`",
+        "4:16",
+    );
+    refused(
+        "runtime-directory: /run/secrets\nsocket: { path: /run/s }\n",
+        "`repository` is missing",
+        "1:1",
+    );
+    refused("a: [\n", "not valid YAML", "2:1");
+    refused(
+        &format!("{START}a: 1\na: 2\n"),
+        "`a` is given twice; it stands in line 4 already",
+        "5:1",
+    );
+}
+
+#[test]
+fn what_a_later_release_brings_is_said() {
+    for (text, place) in [
+        ("identities: [{ yubikey: { serial: 1 } }]\n", "4:16"),
+        ("unlock: { keep: once }\n", "4:1"),
+        ("credentials: { a.service: [x] }\n", "4:1"),
+        ("rekey: { mode: approve }\n", "4:16"),
+        ("metrics: { file: /run/m }\n", "4:18"),
+        ("restart: { jitter: 5s }\n", "4:20"),
+    ] {
+        refused_after(text, "comes with a later release", place);
+    }
+    let dir = Dir::new();
+    let text = "secrets: { a: { file: x, restart-units: [x.service] } }\nrekey: { mode: off }\nmetrics: { file: \"\" }\n";
+    let file = dir.write(
+        "secretsd.yaml",
+        format!("{START}{text}restart: {{ jitter: 0s }}\n"),
+    );
+    dir.chmod("secretsd.yaml", 0o600);
+    let ran = run(daemon(["--check-config", "--config"]).arg(file)).expect(0);
+    assert!(
+        ran.stderr.contains("secretsd: warning: `restart-units`"),
+        "{ran}"
+    );
+}
+
+#[test]
+fn names_and_paths_are_unique_and_stay_below() {
+    let two = "secrets:\n  a: { file: x }\n";
+    refused_after(
+        &format!("{two}templates:\n  a: {{ content: x }}\n"),
+        "the name `a` is given twice",
+        "7:3",
+    );
+    refused_after(
+        &format!("{two}  a/b: {{ file: x }}\n"),
+        "needs a directory where `a`",
+        "6:3",
+    );
+    refused_after(
+        &format!("{two}  b: {{ file: x, path: /run/secrets/a }}\n"),
+        "has the same path as `a`",
+        "6:3",
+    );
+    let links = "secrets:\n  a: { file: x, path: /etc/x }\n  b: { file: x, path: /etc/./x }\n";
+    refused_after(links, "has the same path /etc/x", "6:3");
+    for name in ["../x", "/x", "a/../b", "a//b", ".", "a/"] {
+        refused_after(
+            &format!("secrets:\n  {name}: {{ file: x }}\n"),
+            "the name",
+            "5:3",
+        );
+    }
+    refused_after(
+        &format!("secrets:\n  {}: {{ file: x }}\n", "x".repeat(256)),
+        "more than 255 bytes",
+        "5:3",
+    );
+    for path in [
+        "x",
+        "/etc/../x",
+        "/run/secrets",
+        "/run/secrets.d/1/x",
+        "/etc/",
+    ] {
+        refused_after(
+            &format!("secrets:\n  a: {{ file: x, path: {path} }}\n"),
+            "",
+            "5:23",
+        );
+    }
+}
+
+#[test]
+fn includes_are_merged() {
+    let dir = Dir::new();
+    let main = dir.write(
+        "secretsd.yaml",
+        format!("{START}include: [conf.d/*.yaml]\nsecrets: {{ a: {{ file: x }} }}\n"),
+    );
+    dir.write("conf.d/2.yaml", "templates: { t: { content: x } }\n");
+    dir.write("conf.d/1.yaml", "secrets:\n  b: { file: x }\n");
+    dir.write("conf.d/.3.yaml", "not: read\n");
+    for name in ["secretsd.yaml", "conf.d/1.yaml", "conf.d/2.yaml"] {
+        dir.chmod(name, 0o600);
+    }
+    dir.chmod("conf.d", 0o700);
+    let check = || run(daemon(["--check-config", "--config"]).arg(&main));
+    check().expect(0);
+    dir.write("conf.d/2.yaml", "secrets:\n  b: { file: y }\n");
+    let ran = check().expect(2);
+    assert!(ran.stderr.contains("the name `b` is given twice"), "{ran}");
+    assert!(ran.stderr.contains("conf.d/2.yaml:2:3"), "{ran}");
+    dir.write("conf.d/2.yaml", "repository: /x\n");
+    assert!(
+        check()
+            .expect(2)
+            .stderr
+            .contains("`repository` is no key of an included file")
+    );
+}
+
+#[test]
+fn who_can_write_it_matters() {
+    let dir = Dir::new();
+    let file = dir.write("etc/secretsd.yaml", START);
+    dir.chmod("etc", 0o755);
+    let check = || run(daemon(["--check-config", "--config"]).arg(&file));
+    for (mode, code) in [(0o644, 0), (0o664, 2), (0o646, 2), (0o600, 0)] {
+        dir.chmod("etc/secretsd.yaml", mode);
+        check().expect(code);
+    }
+    dir.chmod("etc", 0o777);
+    let ran = check().expect(2);
+    assert!(ran.stderr.contains("can be written by"), "{ran}");
+}
+
+#[test]
+fn owners_are_looked_up() {
+    let Some(host) = Host::nobody("owners_are_looked_up") else {
+        return;
+    };
+    host.configure("secrets:\n  a: { file: x, owner: no-such-user, group: no-such-group }\n  b: { file: x, owner: root }\n");
+    let ran = host.check().expect(1);
+    let file = host.dir.join("etc/secretsd.yaml");
+    assert!(
+        ran.stderr
+            .contains("there is no user `no-such-user` on this machine"),
+        "{ran}"
+    );
+    assert!(
+        ran.stderr
+            .contains(&format!("  --> {}:7:24\n", file.display())),
+        "{ran}"
+    );
+    assert!(
+        ran.stderr.contains("there is no group `no-such-group`"),
+        "{ran}"
+    );
+}
+
+#[test]
+fn the_command_line_is_strict() {
+    for args in [
+        &["--repository", "x"][..],
+        &["--identity", "x"],
+        &["--once", "--check-config"],
+        &["--repository", "x", "--identity", "y", "--config", "z"],
+        &["--once", "extra"],
+    ] {
+        let ran = run(&mut daemon(args)).expect(2);
+        assert!(ran.stderr.starts_with("secretsd: error: "), "{ran}");
+    }
+    let ran = run(&mut daemon(["--once", "--config", "/nonexistent/x.yaml"])).expect(2);
+    assert!(ran.stderr.contains("  --> /nonexistent/x.yaml\n"), "{ran}");
+    assert!(
+        ran.stderr
+            .contains("hint: name the configuration with --config"),
+        "{ran}"
+    );
+}
