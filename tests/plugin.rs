@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    support::{AgeKey, Dir, Sops, ctl, run},
+    support::{AgeKey, Dir, Sops, ctl, daemon, run},
     terminal::Terminal,
 };
 
@@ -285,4 +285,61 @@ fn a_plugin_in_a_store_may_be_executable_for_everybody() {
     )
     .unwrap();
     run(&mut setup.decrypt()).expect(0);
+}
+
+#[test]
+fn a_missing_plugin_is_not_blamed_for_files_of_others() {
+    let Some(setup) = Setup::new() else { return };
+    let sops = Sops::find("3.13.3").unwrap();
+    let key = AgeKey::generate(&setup.dir, "key");
+    let bytes = sops.encrypt(&setup.dir, "other.yaml", PLAIN, &[&key.recipient], &[]);
+    let other = setup.dir.write("other.yaml", bytes);
+    fs::remove_file(setup.plugins.join("age-plugin-toy")).unwrap();
+    let code = |file: &Path| {
+        let mut command = ctl(["decrypt", "--json", "-i"]);
+        command
+            .args([&setup.identity, file])
+            .env("SECRETSD_PLUGIN_DIRS", &setup.plugins);
+        let ran = run(&mut command).expect(2);
+        assert!(ran.stderr.contains("age-plugin-toy"), "{ran}");
+        let error: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap();
+        error["error"]["code"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(code(&setup.file), "locked");
+    assert_eq!(code(&other), "no-identity");
+}
+
+/// The daemon runs what its configuration allows, and nothing else.
+#[test]
+fn the_daemon_runs_allowed_plugins_only() {
+    let Some(setup) = Setup::new() else { return };
+    let Some(memory) = Dir::in_memory("the_daemon_runs_allowed_plugins_only") else {
+        return;
+    };
+    memory.chmod("", 0o700);
+    for (allow, code) in [("[]", 2), ("[toy]", 0)] {
+        let config = setup.dir.write(
+            "secretsd.yaml",
+            format!(
+                "repository: {}\nruntime-directory: {}\nidentities:\n  - plugin-identity-file: {}\n\
+                 plugins: {{ directories: [{}], allow: {allow} }}\n\
+                 secrets:\n  password: {{ file: secret.yaml, key: [password], owner: {}, group: {} }}\n",
+                setup.dir.path().display(),
+                memory.join("secrets").display(),
+                setup.identity.display(),
+                setup.plugins.display(),
+                rustix::process::geteuid().as_raw(),
+                rustix::process::getegid().as_raw(),
+            ),
+        );
+        let mut command = daemon(["--once", "--config"]);
+        command
+            .arg(&config)
+            .env("TOY_LOG", setup.dir.join("log"))
+            .env("XDG_RUNTIME_DIR", memory.path());
+        let ran = run(&mut command);
+        assert_eq!(ran.code(), code, "{ran}");
+        assert_eq!(setup.dir.exists("log"), code == 0);
+    }
+    assert_eq!(memory.read("secrets/password"), "hunter2");
 }

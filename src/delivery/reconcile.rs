@@ -57,6 +57,8 @@ impl Delivery {
     /// directory and the allowed file systems of `config` must be those that [`Delivery::open`] was given. The
     /// repository is opened anew each time, because deploys replace its directory.
     pub(crate) fn reconcile(&mut self, config: &Config, identities: &Identities) -> Result<Report> {
+        // A plugin that failed is tried again, once in each run.
+        identities.forget_failures();
         let repository = Repository::open(&config.repository, config.limits)?;
         let inputs = &Inputs {
             config,

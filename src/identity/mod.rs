@@ -31,9 +31,9 @@ use crate::{
     secret::Secret,
 };
 
-pub(crate) use person::{Answer, INTERRUPTED, Nobody, Person};
+pub(crate) use person::INTERRUPTED;
 pub(crate) use plugin::{Cancel, Plugins};
-pub(crate) use recipient::{Recipient, canonical, wrap};
+pub(crate) use recipient::{canonical, wrap};
 pub(crate) use source::IdentityFile;
 pub(crate) use terminal::Terminal;
 
@@ -92,6 +92,7 @@ pub(crate) enum Effort {
 #[derive(Default)]
 struct Tried {
     locked: Vec<Error>,
+    unlikely: Vec<Error>,
     failed: Vec<Error>,
     interrupted: Option<Error>,
 }
@@ -100,9 +101,13 @@ struct Tried {
 pub(crate) enum Attempt {
     /// The data key or share.
     Opened(Secret),
-    /// No identity fits. Those that could not be tried, and those that should have fit and failed.
+    /// No identity fits.
     Closed {
+        /// Identities that could not be tried and may be the right ones.
         locked: Vec<Error>,
+        /// Those that could not be tried, and whose recipient this is not as far as one knows.
+        unlikely: Vec<Error>,
+        /// Those that should have fit and failed.
         failed: Vec<Error>,
     },
 }
@@ -183,21 +188,6 @@ impl Identities {
             .any(|identity| identity.recipients().any(|ours| ours == recipient))
     }
 
-    /// Opens `enc`, the wrapped data key of `recipient`, with the first identity that fits. `Ok(None)`: none does.
-    pub(crate) fn unwrap(&self, enc: &str, recipient: &str) -> Result<Option<Secret>> {
-        for effort in [Effort::Software, Effort::All] {
-            match self.attempt(enc, recipient, effort)? {
-                Attempt::Opened(key) => return Ok(Some(key)),
-                Attempt::Closed { failed, .. } => {
-                    if let Some(error) = failed.into_iter().next() {
-                        return Err(error);
-                    }
-                }
-            }
-        }
-        Ok(None)
-    }
-
     /// One attempt: every identity that `effort` allows is offered `enc`, whatever its recipient says, as sops does.
     /// An error means that `enc` itself is damaged.
     pub(crate) fn attempt(&self, enc: &str, recipient: &str, effort: Effort) -> Result<Attempt> {
@@ -216,7 +206,10 @@ impl Identities {
                         tried.interrupted = Some(error);
                         return None;
                     }
-                    Err(error) if error.is_lock() => tried.locked.push(error),
+                    Err(error) if error.is_lock() && identity.may_answer_to(recipient) => {
+                        tried.locked.push(error);
+                    }
+                    Err(error) if error.is_lock() => tried.unlikely.push(error),
                     Err(error) => tried.failed.push(error),
                 }
             }
@@ -228,6 +221,7 @@ impl Identities {
             (Some(key), None) => Ok(Attempt::Opened(key)),
             (None, None) => Ok(Attempt::Closed {
                 locked: tried.locked,
+                unlikely: tried.unlikely,
                 failed: tried.failed,
             }),
         }
@@ -241,21 +235,6 @@ impl Identities {
                 sealed.forget_refusal();
             }
         }
-    }
-
-    /// Asks `person` for what the locked identities need that a passphrase protects; `only` names one of them.
-    pub(crate) fn unlock(&self, only: Option<&str>, person: &dyn Person) -> Result<()> {
-        for identity in &self.list {
-            if only.is_some_and(|name| name != identity.name) {
-                continue;
-            }
-            if let Key::Sealed(sealed) = &identity.key {
-                sealed.forget_refusal();
-                sealed.open(&identity.name, person)?;
-                identity.note(None);
-            }
-        }
-        Ok(())
     }
 }
 
@@ -320,6 +299,20 @@ impl Identity {
             _ => None,
         };
         error.map_or(State::Usable, State::Locked)
+    }
+
+    /// Whether `recipient` may be one of its own, as far as that can be told without using it.
+    fn may_answer_to(&self, recipient: &str) -> bool {
+        if self.recipients().any(|ours| ours == recipient) {
+            return true;
+        }
+        match &self.key {
+            Key::Plugin { plugin, .. } => recipient.starts_with(&format!("age1{plugin}1")),
+            // Native keys, which nobody has seen yet.
+            Key::Sealed(_) => self.recipients().next().is_none(),
+            Key::Command(_) => true,
+            _ => false,
+        }
     }
 
     /// What it costs to try: nothing, a command, a plugin, a person.

@@ -108,8 +108,13 @@ impl<'m> Group<'m> {
                     self.key = Some((*entry, key));
                     return Ok(());
                 }
-                Ok(Attempt::Closed { locked, failed }) => {
+                Ok(Attempt::Closed {
+                    locked,
+                    unlikely,
+                    failed,
+                }) => {
                     obstacles.locked.extend(locked);
+                    obstacles.unlikely.extend(unlikely);
                     obstacles.failed.extend(failed);
                 }
                 Err(error) if error.code == INTERRUPTED => return Err(error),
@@ -124,6 +129,7 @@ impl<'m> Group<'m> {
 #[derive(Default)]
 struct Obstacles {
     locked: Vec<Error>,
+    unlikely: Vec<Error>,
     failed: Vec<Error>,
 }
 
@@ -168,7 +174,9 @@ impl Obstacles {
         } else {
             hint.push_str(&format!("; ours: {}", shown(&ours)));
         }
-        for problem in identities.problems() {
+        self.unlikely
+            .dedup_by(|left, right| left.message == right.message);
+        for problem in self.unlikely.iter().chain(identities.problems()) {
             hint.push_str(&format!("; {}", problem.message));
         }
         Error::new("no-identity", message).with_hint(hint)

@@ -21,13 +21,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     error::{Error, Result},
-    files::{self, ReadLimit, Trust},
+    files::{self, ReadLimit},
     limits::Limits,
     secret::Secret,
 };
 
 pub(crate) use find::{Found, Rules, find, matched_text, working_directory};
-pub(crate) use walk::{Link, Walk};
+pub(crate) use walk::Walk;
 
 /// The name of the rules.
 pub(crate) const RULES: &str = ".sops.yaml";
@@ -84,11 +84,6 @@ impl Repository {
         walk::walk(self)
     }
 
-    /// Who could have written the rules.
-    pub(crate) fn trust(&self) -> Result<Trust> {
-        files::trust(&self.root.join(RULES))
-    }
-
     /// Opens what is at `path`, relative to the root and beneath it.
     fn open_beneath(&self, path: &Path, flags: OFlags) -> Result<OwnedFd> {
         let path = if path.as_os_str().is_empty() {
@@ -141,12 +136,6 @@ impl Repository {
 /// The digest of a file's content.
 pub(crate) fn content_hash(content: &[u8]) -> ContentHash {
     Sha256::digest(content).into()
-}
-
-/// Whether `content` can be a file of sops: every encrypted file of every format has both words. Parsing decides.
-pub(crate) fn may_be_encrypted(content: &[u8]) -> bool {
-    let holds = |word: &[u8]| content.windows(word.len()).any(|window| window == word);
-    holds(b"sops") && holds(b"ENC[AES256_GCM,")
 }
 
 fn cannot_open(error: Errno) -> Error {
@@ -220,12 +209,5 @@ mod tests {
         assert!(open("a/./file").is_ok());
         assert!(open("link/file").is_err());
         assert!(open("../a").is_err());
-    }
-
-    #[test]
-    fn sniffs() {
-        assert!(may_be_encrypted(b"a: ENC[AES256_GCM,data\nsops:\n"));
-        assert!(!may_be_encrypted(b"a: 1\nsops: x\n"));
-        assert!(!may_be_encrypted(b""));
     }
 }

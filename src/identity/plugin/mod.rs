@@ -105,6 +105,7 @@ impl Plugins {
     }
 
     /// Another limit than the default one.
+    #[cfg(test)]
     #[must_use]
     pub(crate) fn with_time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
