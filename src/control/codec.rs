@@ -1,6 +1,6 @@
 //! Frames: JSON objects that end in a NUL byte, with limits on size and time.
 
-use std::{io, time::Duration};
+use std::{fmt, io, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -27,6 +27,17 @@ pub(super) enum Ended {
     TimedOut,
     /// A frame went over [`CALL_SIZE`].
     TooLarge,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("closed by the peer"),
+            Self::Failed(error) => write!(f, "{error}"),
+            Self::TimedOut => f.write_str("timed out"),
+            Self::TooLarge => write!(f, "a call is longer than {CALL_SIZE} bytes"),
+        }
+    }
 }
 
 /// Reads frames; at most one call of bytes is held.

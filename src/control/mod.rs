@@ -7,12 +7,14 @@
 //! | module | what is in it |
 //! | --- | --- |
 //! | [`protocol`] | every message; no type here can hold a delivered value |
+//! | [`calls`] | what calls mean, and the shape of replies |
 //! | [`codec`] | frames with limits on size and time |
 //! | [`peer`] | who is at the other end, and what that user may do |
 //! | [`socket`] | binding: a stale socket is replaced, a live one refused |
 //! | [`server`] | accept loop with limits in all and per user; one task per connection |
 //! | [`client`] | what `secretsctl` uses |
 
+mod calls;
 pub(crate) mod client;
 mod codec;
 mod peer;

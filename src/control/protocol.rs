@@ -49,6 +49,9 @@ pub(crate) struct Status {
     pub(crate) degraded: Vec<Degraded>,
     /// What is worth knowing and fails nothing.
     pub(crate) warnings: Vec<String>,
+    /// Present while the delivery as a whole fails; what was delivered stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failure: Option<Refused>,
     /// Present while the configuration on disk is not the one in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) configuration: Option<Refused>,

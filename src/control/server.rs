@@ -19,12 +19,10 @@ use tokio::{
 
 use super::{
     Readers,
+    calls::{Method, error_reply, method, reply},
     codec::{Ended, Frames, send},
     peer::{Access, Peer},
-    protocol::{
-        Call, DESCRIPTION, INTERFACE, Listing, Refused, Reloaded, SERVICE, State, Status, WaitFor,
-        Waited,
-    },
+    protocol::{Call, INTERFACE, Listing, Refused, Reloaded, State, Status, WaitFor, Waited},
     socket::ControlSocket,
 };
 use crate::error::{Error, Result};
@@ -35,8 +33,6 @@ const CONNECTIONS: usize = 64;
 const CONNECTIONS_PER_USER: usize = 8;
 /// Of all connections, those that only root can have.
 const RESERVED_FOR_ROOT: usize = 8;
-/// Names of one `Wait`.
-const WAIT_NAMES: usize = 1000;
 /// Rest after an accept that failed because the system is short of descriptors or memory.
 const ACCEPT_REST: Duration = Duration::from_secs(1);
 
@@ -102,9 +98,7 @@ async fn accept(listener: UnixListener, readers: Readers, daemon: Daemon) {
         let daemon = daemon.clone();
         tokio::spawn(async move {
             let ended = Connection::new(stream, peer, daemon).serve().await;
-            tracing::debug!(
-                uid = peer.uid,
-                ?ended,
+            tracing::debug!(uid = peer.uid, %ended,
                 "connection to the control socket ended"
             );
             drop(seat);
@@ -326,107 +320,3 @@ impl Waited {
         }
     }
 }
-
-enum Method {
-    /// Needs no right and no state.
-    Answer(Value),
-    List,
-    Reload,
-    Status,
-    Wait(WaitFor),
-}
-
-/// What `call` asks for, or the error to reply.
-fn method(call: &Call) -> Result<Method, Value> {
-    let Some((interface, name)) = call.method.rsplit_once('.') else {
-        return Err(service_error("InvalidParameter", "parameter", "method"));
-    };
-    if call.upgrade {
-        return Err(service_error(
-            "MethodNotImplemented",
-            "method",
-            &call.method,
-        ));
-    }
-    match (interface, name) {
-        (INTERFACE, "List") => Ok(Method::List),
-        (INTERFACE, "Reload") => Ok(Method::Reload),
-        (INTERFACE, "Status") => Ok(Method::Status),
-        (INTERFACE, "Wait") => wait_parameters(&call.parameters).map(Method::Wait),
-        (SERVICE, "GetInfo") => Ok(Method::Answer(reply(information(), false))),
-        (SERVICE, "GetInterfaceDescription") => describe(&call.parameters).map(Method::Answer),
-        (INTERFACE | SERVICE, _) => Err(service_error("MethodNotFound", "method", &call.method)),
-        _ => Err(service_error("InterfaceNotFound", "interface", interface)),
-    }
-}
-
-fn wait_parameters(parameters: &Value) -> Result<WaitFor, Value> {
-    if parameters.is_null() {
-        return Ok(WaitFor::default());
-    }
-    let wanted = serde_json::from_value::<WaitFor>(parameters.clone())
-        .map_err(|_| service_error("InvalidParameter", "parameter", "names, timeout"))?;
-    if wanted.names.len() > WAIT_NAMES {
-        return Err(service_error("InvalidParameter", "parameter", "names"));
-    }
-    Ok(wanted)
-}
-
-fn information() -> Value {
-    json!({
-        "vendor": "secretsd",
-        "product": "secretsd",
-        "version": env!("CARGO_PKG_VERSION"),
-        "url": env!("CARGO_PKG_REPOSITORY"),
-        "interfaces": [SERVICE, INTERFACE],
-    })
-}
-
-fn describe(parameters: &Value) -> Result<Value, Value> {
-    let interface = parameters.get("interface").and_then(Value::as_str);
-    let description = match interface {
-        Some(INTERFACE) => DESCRIPTION,
-        Some(SERVICE) => SERVICE_DESCRIPTION,
-        Some(other) => return Err(service_error("InterfaceNotFound", "interface", other)),
-        None => return Err(service_error("InvalidParameter", "parameter", "interface")),
-    };
-    Ok(reply(json!({ "description": description }), false))
-}
-
-fn reply(parameters: Value, continues: bool) -> Value {
-    if continues {
-        json!({ "parameters": parameters, "continues": true })
-    } else {
-        json!({ "parameters": parameters })
-    }
-}
-
-fn error_reply(error: &str, parameters: Value) -> Value {
-    json!({ "error": error, "parameters": parameters })
-}
-
-fn service_error(error: &str, parameter: &str, value: &str) -> Value {
-    error_reply(&format!("{SERVICE}.{error}"), json!({ parameter: value }))
-}
-
-/// The interface that Varlink itself defines.
-const SERVICE_DESCRIPTION: &str = "\
-interface org.varlink.service
-
-method GetInfo() -> (
-  vendor: string,
-  product: string,
-  version: string,
-  url: string,
-  interfaces: []string
-)
-
-method GetInterfaceDescription(interface: string) -> (description: string)
-
-error InterfaceNotFound (interface: string)
-error MethodNotFound (method: string)
-error MethodNotImplemented (method: string)
-error InvalidParameter (parameter: string)
-error PermissionDenied ()
-error ExpectedMore ()
-";

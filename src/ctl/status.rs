@@ -81,16 +81,19 @@ fn show(status: &Status, output: &mut Output) -> Result<()> {
         let word = output.styled(Style::Yellow, "warning:");
         output.line(&format!("{word} {}", escape::text(warning)))?;
     }
-    match &status.configuration {
-        Some(refused) => show_refused(refused, output),
-        None => Ok(()),
+    if let Some(refused) = &status.failure {
+        show_refused("cannot deliver", refused, output)?;
     }
+    if let Some(refused) = &status.configuration {
+        show_refused("the configuration on disk is not in use", refused, output)?;
+    }
+    Ok(())
 }
 
-fn show_refused(refused: &Refused, output: &mut Output) -> Result<()> {
+fn show_refused(what: &str, refused: &Refused, output: &mut Output) -> Result<()> {
     let word = output.styled(Style::Red, "error:");
     output.line(&format!(
-        "{word} the configuration on disk is not in use: {}",
+        "{word} {what}: {}",
         escape::text(&refused.message)
     ))?;
     if let Some(file) = &refused.file {
