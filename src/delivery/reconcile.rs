@@ -315,6 +315,7 @@ impl Settling<'_> {
     fn report(&self, outcome: Outcome, old: &Memory, generation: u64) -> Report {
         let mut report = Report {
             generation,
+            first: self.first,
             notes: outcome.notes,
             ..Report::default()
         };
