@@ -1,14 +1,26 @@
 //! The daemon: composition only.
+//!
+//! One task owns the state and runs the main loop ([`run`]); what blocks moves to a thread and back ([`worker`]);
+//! connections to the control socket see copies of the state ([`state`]). While nothing changes, nothing wakes.
 
 mod args;
+mod harden;
+mod hooks;
+mod log;
 mod once;
+mod retry;
+mod run;
+mod serve;
+mod service;
+mod state;
+mod watch;
+mod worker;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
 use crate::{
-    error::Error,
     output::{Color, Outcome, Output, Settings, Verbosity},
     usage::Usage,
 };
@@ -36,10 +48,7 @@ pub fn main() -> ExitCode {
     } else if arguments.once {
         once::deliver(&source, &mut output)
     } else {
-        Err(Error::new(
-            "usage",
-            "only --once and --check-config are built in yet",
-        ))
+        serve::serve(source, arguments.remove_on_exit, &mut output)
     };
     output.finish(result)
 }

@@ -88,7 +88,7 @@ pub(super) fn check(source: &Source, output: &mut Output) -> Result<Outcome> {
 }
 
 /// Shows every problem, and ends with the last one.
-fn load(source: &Source, output: &mut Output) -> Result<Config> {
+pub(super) fn load(source: &Source, output: &mut Output) -> Result<Config> {
     match source.load() {
         Ok(config) => {
             for warning in &config.warnings {

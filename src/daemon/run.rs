@@ -1,0 +1,368 @@
+//! The main loop: waits for changes, signals and calls, and starts one job at a time for them.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::{
+    hooks::{AfterSwitch, Commands, Switched},
+    log,
+    retry::Retry,
+    service::Service,
+    state,
+    watch::{Change, is_checkout_in_progress},
+    worker::{Outcome, Worker},
+};
+use crate::{
+    control::server::{Daemon as Handles, ReloadRequest, ReloadResult, Snapshot},
+    delivery::Report,
+    error::{Error, Result},
+};
+
+/// Reloads that may wait to be noticed.
+const RELOADS: usize = 16;
+/// Changes that never pause are taken up after this many times the pause that is waited for.
+const LONGEST_SETTLING: u32 = 10;
+/// How long a checkout may keep us waiting.
+const CHECKOUT: Duration = Duration::from_secs(30);
+/// How often is looked whether a checkout has ended.
+const CHECKOUT_STEP: Duration = Duration::from_millis(50);
+/// How long a job may take to end when the daemon stops.
+const STOP: Duration = Duration::from_secs(10);
+
+type Job = JoinHandle<(Worker, Outcome)>;
+
+/// The state of the main loop.
+pub(super) struct Daemon {
+    /// Here while no job runs.
+    worker: Option<Worker>,
+    job: Option<Job>,
+    pending: Option<Pending>,
+    retry: Retry,
+    /// The last that succeeded.
+    report: Report,
+    delivered: bool,
+    causes: BTreeMap<String, String>,
+    shown: watch::Sender<Snapshot>,
+    reloads: mpsc::Receiver<ReloadRequest>,
+    /// Waiting for the next job.
+    asked: Vec<ReloadRequest>,
+    /// Waiting for the job that runs.
+    served: Vec<ReloadRequest>,
+    hooks: Vec<Box<dyn AfterSwitch>>,
+    service: Service,
+}
+
+/// Changes that are not taken up yet.
+struct Pending {
+    change: Change,
+    first: Instant,
+    due: Instant,
+    waits_for_checkout: bool,
+}
+
+struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Daemon {
+    /// A daemon that has delivered nothing yet, and how the control socket reaches it. Must be called on the runtime.
+    pub(super) fn new(worker: Worker) -> (Self, Handles) {
+        let (shown, state) = watch::channel(state::starting(&worker.config, &worker.facts()));
+        let (reload, reloads) = mpsc::channel(RELOADS);
+        let daemon = Self {
+            worker: Some(worker),
+            job: None,
+            pending: None,
+            retry: Retry::default(),
+            report: Report::default(),
+            delivered: false,
+            causes: BTreeMap::new(),
+            shown,
+            reloads,
+            asked: Vec::new(),
+            served: Vec::new(),
+            hooks: vec![Box::new(Commands::start())],
+            service: Service::new(),
+        };
+        (daemon, Handles { state, reload })
+    }
+
+    /// Runs until it is told to stop. An error is about the first delivery, when there is nothing to keep.
+    pub(super) async fn run(&mut self) -> Result<()> {
+        let mut signals = Signals::new()?;
+        self.begin(Change::ALL);
+        loop {
+            let event = self.next(&mut signals).await;
+            match event {
+                Event::Changed(change) => self.note(change, self.debounce()),
+                Event::Due => self.take_up(),
+                Event::Finished(worker, outcome) => self.finish(*worker, outcome)?,
+                Event::Hangup => {
+                    self.service.reloading();
+                    self.note(Change::ALL, Duration::ZERO);
+                }
+                Event::Lost => return Err(Error::new("internal", "a delivery ended unexpectedly")),
+                Event::Reload(request) => {
+                    self.asked.push(request);
+                    self.note(Change::ALL, Duration::ZERO);
+                }
+                Event::Retry => {
+                    self.retry.begun();
+                    self.note(Change::default(), Duration::ZERO);
+                }
+                Event::Stop => return Ok(()),
+                Event::Watchdog => self.service.alive(),
+            }
+        }
+    }
+
+    /// Ends a job that runs. What was delivered stays, unless `remove`.
+    pub(super) async fn stop(mut self, remove: bool) -> Result<()> {
+        self.service.stopping();
+        if let Some(job) = self.job.take() {
+            match timeout(STOP, job).await {
+                Ok(Ok((worker, _))) => self.worker = Some(worker),
+                _ => tracing::warn!("stopping in the middle of a delivery"),
+            }
+        }
+        match self.worker {
+            Some(worker) if remove => worker.remove(),
+            None if remove => Err(Error::new(
+                "busy",
+                "cannot take the delivered files away: a delivery does not end",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    async fn next(&mut self, signals: &mut Signals) -> Event {
+        let due = match (&self.worker, &self.pending) {
+            (Some(_), Some(pending)) => Some(pending.due),
+            _ => None,
+        };
+        let retry = self.worker.as_ref().and(self.retry.due());
+        let watched = async {
+            match &mut self.worker {
+                Some(worker) => worker.watcher.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        let finished = async {
+            match &mut self.job {
+                Some(job) => job.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = signals.terminate.recv() => Event::Stop,
+            _ = signals.interrupt.recv() => Event::Stop,
+            _ = signals.hangup.recv() => Event::Hangup,
+            Some(request) = self.reloads.recv() => Event::Reload(request),
+            result = finished => {
+                self.job = None;
+                match result {
+                    Ok((worker, outcome)) => Event::Finished(Box::new(worker), outcome),
+                    Err(_) => Event::Lost,
+                }
+            }
+            () = sleep_until_some(due) => Event::Due,
+            change = watched => Event::Changed(change),
+            () = sleep_until_some(retry) => Event::Retry,
+            () = self.service.watchdog() => Event::Watchdog,
+        }
+    }
+
+    fn debounce(&self) -> Duration {
+        let config = self.worker.as_ref().map(|worker| worker.config.watch);
+        config.map_or(Duration::ZERO, |watch| watch.debounce)
+    }
+
+    /// Remembers a change, to be taken up when none has come for `pause`.
+    fn note(&mut self, change: Change, pause: Duration) {
+        let now = Instant::now();
+        let pending = self.pending.take();
+        let first = pending.as_ref().map_or(now, |pending| pending.first);
+        self.pending = Some(Pending {
+            change: pending.map_or(change, |pending| pending.change.merge(change)),
+            first,
+            waits_for_checkout: false,
+            due: (now + pause).min(first + pause * LONGEST_SETTLING),
+        });
+    }
+
+    /// Starts a job for what is pending, unless a checkout is still writing.
+    fn take_up(&mut self) {
+        let (Some(worker), Some(pending)) = (&self.worker, &mut self.pending) else {
+            return;
+        };
+        let now = Instant::now();
+        let is_patient = now < pending.first + CHECKOUT;
+        if is_patient && is_checkout_in_progress(&worker.config.repository, CHECKOUT) {
+            if !pending.waits_for_checkout {
+                tracing::debug!("a checkout is in progress; waiting for its end");
+            }
+            pending.waits_for_checkout = true;
+            pending.due = now + CHECKOUT_STEP;
+            return;
+        }
+        let change = pending.change;
+        self.pending = None;
+        self.begin(change);
+    }
+
+    fn begin(&mut self, change: Change) {
+        let Some(mut worker) = self.worker.take() else {
+            return;
+        };
+        self.served.append(&mut self.asked);
+        self.job = Some(tokio::task::spawn_blocking(move || {
+            let outcome = worker.work(change);
+            (worker, outcome)
+        }));
+    }
+
+    fn finish(&mut self, worker: Worker, outcome: Outcome) -> Result<()> {
+        let mut facts = worker.facts();
+        let is_first = !self.delivered;
+        let result = match outcome {
+            Outcome::Same => Ok(None),
+            Outcome::Reconciled(report) => Ok(Some(report)),
+            Outcome::Failed(error) => Err(error),
+        };
+        let has_last_good = worker.has_last_good();
+        let snapshot_of = |report: &Report, facts| state::snapshot(&worker.config, facts, report);
+        match result {
+            Ok(None) => (),
+            Ok(Some(report)) => {
+                self.tell(&report);
+                self.shown.send_replace(snapshot_of(&report, &facts));
+                self.report = report;
+                self.delivered = true;
+                self.after_switch(is_first);
+                if self.report.secrets.iter().any(is_passing) {
+                    self.retry.failed();
+                } else {
+                    self.retry.clear();
+                }
+                self.answer(|report| match &facts.refused {
+                    Some(error) => ReloadResult::Refused(error.clone()),
+                    None => ReloadResult::Delivered(state::reloaded(report)),
+                });
+            }
+            Err(error) if is_first && !has_last_good => return Err(error),
+            Err(error) => {
+                log::error("cannot deliver; what was delivered stays", &error);
+                facts.failure = Some(error.clone());
+                self.shown.send_replace(snapshot_of(&self.report, &facts));
+                self.retry.failed();
+                self.answer(|_| ReloadResult::Failed(error.clone()));
+            }
+        }
+        self.worker = Some(worker);
+        self.service.ready(&self.shown.borrow().status);
+        Ok(())
+    }
+
+    fn after_switch(&mut self, is_first: bool) {
+        // On a first delivery nothing has changed: whoever uses the secrets has not been started.
+        if is_first && self.report.is_first_generation() {
+            return;
+        }
+        let changed = &self.report.changed;
+        let secrets = self.report.secrets.iter();
+        let switched = Switched {
+            on_change: secrets
+                .filter(|secret| !secret.on_change.is_empty())
+                .filter(|secret| changed.binary_search(&secret.name).is_ok())
+                .map(|secret| secret.on_change.as_slice())
+                .collect(),
+        };
+        for hook in &self.hooks {
+            hook.after_switch(&switched);
+        }
+    }
+
+    fn answer(&mut self, result: impl Fn(&Report) -> ReloadResult) {
+        for request in self.served.drain(..) {
+            // Whoever asked may have gone.
+            let _ = request.send(result(&self.report));
+        }
+    }
+
+    /// Logs what is different from the last report.
+    fn tell(&mut self, report: &Report) {
+        let causes = state::causes(report);
+        for (name, cause) in &causes {
+            if self.causes.get(name) != Some(cause) {
+                tracing::warn!(%name, "degraded: {cause}");
+            }
+        }
+        for name in self
+            .causes
+            .keys()
+            .filter(|name| !causes.contains_key(*name))
+        {
+            tracing::info!(%name, "no longer degraded");
+        }
+        if !report.changed.is_empty() || !report.removed.is_empty() {
+            tracing::info!(
+                generation = report.generation,
+                changed = report.changed.len(),
+                removed = report.removed.len(),
+                degraded = causes.len(),
+                "delivered"
+            );
+        }
+        self.causes = causes;
+    }
+}
+
+enum Event {
+    Changed(Change),
+    Due,
+    Finished(Box<Worker>, Outcome),
+    Hangup,
+    Lost,
+    Reload(ReloadRequest),
+    Retry,
+    Stop,
+    Watchdog,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| {
+                Error::new("internal", format!("cannot listen for signals: {error}"))
+            })
+        };
+        Ok(Self {
+            hangup: listen(SignalKind::hangup())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+}
+
+fn is_passing(secret: &crate::delivery::SecretState) -> bool {
+    matches!(
+        secret.state,
+        crate::delivery::State::Degraded { passing: true, .. }
+    )
+}
+
+async fn sleep_until_some(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}

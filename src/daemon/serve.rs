@@ -1,0 +1,51 @@
+//! From the configuration to a running daemon.
+
+use std::time::Duration;
+
+use super::{args::Source, harden::harden, log, once, run::Daemon, worker::Worker};
+use crate::{
+    config::Config,
+    control::{Readers, server, socket::ControlSocket},
+    delivery::Owners,
+    error::{Error, Result},
+    output::{Outcome, Output},
+};
+
+/// How long an idle thread for blocking work is kept: a burst of changes uses it again, then it must not cost memory.
+const KEEP_THREAD: Duration = Duration::from_secs(2);
+
+/// Runs in the foreground until it is told to stop. An error is about the start, when nothing runs yet.
+pub(super) fn serve(source: Source, remove_on_exit: bool, output: &mut Output) -> Result<Outcome> {
+    let config = once::load(&source, output)?;
+    let log = log::start(config.log);
+    harden();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // One job runs at a time.
+        .max_blocking_threads(1)
+        .thread_keep_alive(KEEP_THREAD)
+        .build()
+        .map_err(|error| Error::new("internal", format!("cannot start the runtime: {error}")))?;
+    let result = runtime.block_on(async {
+        // Before anything is touched: a second daemon is refused here or by the lock on the runtime directory.
+        let socket = ControlSocket::bind(&config.socket.path, readers(&config)?)?;
+        let worker = Worker::new(source, config, log)?;
+        let (mut daemon, handles) = Daemon::new(worker);
+        server::start(&socket, handles)?;
+        let result = daemon.run().await;
+        // Nobody may still be told of a daemon that is going.
+        drop(socket);
+        result?;
+        daemon.stop(remove_on_exit).await
+    });
+    // A job that does not end must not keep the process.
+    runtime.shutdown_background();
+    result.map(|()| Outcome::Fine)
+}
+
+fn readers(config: &Config) -> Result<Readers> {
+    match &config.socket.readers {
+        Some(group) => Owners::default().group(group).map(Readers::Group),
+        None => Ok(Readers::Nobody),
+    }
+}

@@ -1,0 +1,159 @@
+//! What the control socket shows, made from what the worker reports. No value is anywhere near.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::worker::Facts;
+use crate::{
+    clock,
+    config::Config,
+    control::{
+        protocol::{
+            Degraded, Identity, Listed, Listing, Rekey, Reloaded, Repository, Runtime, State,
+            Status,
+        },
+        server::Snapshot,
+    },
+    delivery::{self, Report, SecretState},
+    error::Error,
+};
+
+/// The state before the first delivery.
+pub(super) fn starting(config: &Config, facts: &Facts) -> Snapshot {
+    let report = Report::default();
+    let mut snapshot = snapshot(config, facts, &report);
+    snapshot.status.state = State::Starting;
+    snapshot
+}
+
+/// The state after a delivery; `report` is the last that succeeded.
+pub(super) fn snapshot(config: &Config, facts: &Facts, report: &Report) -> Snapshot {
+    let degraded = degraded(report);
+    let warnings = config
+        .warnings
+        .iter()
+        .chain(&facts.problems)
+        .chain(&report.notes);
+    let status = Status {
+        state: overall(facts, report, &degraded),
+        generation: report.generation,
+        repository: Repository {
+            directory: text(&config.repository),
+            watch: facts.watch.0.to_owned(),
+            watch_reason: facts.watch.1.clone(),
+        },
+        runtime: Runtime {
+            directory: text(&config.runtime_directory),
+            filesystem: facts.filesystem.clone(),
+            swap: facts.swap.to_owned(),
+        },
+        identities: facts.identities.clone(),
+        secrets: report.secrets.len(),
+        degraded,
+        warnings: warnings.map(one_line).collect(),
+        failure: facts.failure.as_ref().map(Into::into),
+        configuration: facts.refused.as_ref().map(Into::into),
+        rekey: Rekey {
+            mode: "off".to_owned(),
+        },
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let listing = Listing {
+        secrets: report.secrets.iter().map(listed).collect(),
+    };
+    Snapshot {
+        status,
+        listing: Arc::new(listing),
+    }
+}
+
+/// The answer to whoever asked for a look.
+pub(super) fn reloaded(report: &Report) -> Reloaded {
+    let mut changed: Vec<String> = report
+        .changed
+        .iter()
+        .chain(&report.removed)
+        .cloned()
+        .collect();
+    changed.sort();
+    Reloaded {
+        generation: report.generation,
+        changed,
+        degraded: degraded(report),
+    }
+}
+
+/// Name and cause of everything that is degraded, to compare with the last time.
+pub(super) fn causes(report: &Report) -> BTreeMap<String, String> {
+    report
+        .degraded()
+        .map(|(secret, cause)| (secret.name.clone(), one_line(cause)))
+        .collect()
+}
+
+/// One identity, for the status.
+pub(super) fn identity(name: &str, kind: &str, usable: bool) -> Identity {
+    Identity {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        state: if usable { "usable" } else { "locked" }.to_owned(),
+    }
+}
+
+fn overall(facts: &Facts, report: &Report, degraded: &[Degraded]) -> State {
+    if facts.failure.is_some() {
+        State::Degraded
+    } else if degraded.is_empty() {
+        State::Ok
+    } else if report.locked {
+        State::Locked
+    } else {
+        State::Degraded
+    }
+}
+
+fn degraded(report: &Report) -> Vec<Degraded> {
+    report
+        .degraded()
+        .map(|(secret, cause)| Degraded {
+            name: secret.name.clone(),
+            cause: one_line(cause),
+            since: clock::format(secret.since),
+        })
+        .collect()
+}
+
+fn listed(secret: &SecretState) -> Listed {
+    let state = match secret.state {
+        delivery::State::Delivered => "delivered",
+        delivery::State::Degraded { stale: true, .. } => "degraded",
+        delivery::State::Degraded { stale: false, .. } => "missing",
+    };
+    Listed {
+        name: secret.name.clone(),
+        path: text(&secret.path),
+        state: state.to_owned(),
+        since: clock::format(secret.since),
+        file: secret.file.clone().unwrap_or_default(),
+    }
+}
+
+/// An error with its place and its hint in one line.
+fn one_line(error: &Error) -> String {
+    let mut line = String::new();
+    if let Some(file) = &error.file {
+        line.push_str(&text(file));
+        if let Some(position) = error.position {
+            line.push_str(&format!(":{}:{}", position.line, position.column));
+        }
+        line.push_str(": ");
+    }
+    line.push_str(&error.message);
+    if let Some(hint) = &error.hint {
+        line.push_str(&format!(" ({hint})"));
+    }
+    line
+}
+
+fn text(path: &std::path::Path) -> String {
+    path.to_string_lossy().into_owned()
+}

@@ -1,0 +1,224 @@
+//! Everything that blocks: reading the configuration, resolving watches, decrypting, writing. One worker, one job at a
+//! time, on a thread of its own; it moves there with everything it owns and comes back with an [`Outcome`].
+
+use super::{
+    args::Source,
+    log, state,
+    watch::{Change, Followed, Watcher, fingerprint},
+};
+use crate::{
+    config::{Config, IdentitySource, TemplateContent},
+    control::protocol,
+    delivery::{Delivery, Report},
+    error::{Error, Result},
+    identity::{Identities, IdentityFile, Plugins, State},
+};
+
+/// What the daemon owns.
+pub(super) struct Worker {
+    pub(super) watcher: Watcher,
+    source: Source,
+    pub(super) config: Config,
+    identities: Identities,
+    delivery: Delivery,
+    followed: Followed,
+    /// Of the last job, where it was needed.
+    fingerprint: Option<u64>,
+    /// Why the configuration on disk is not in use.
+    refused: Option<Error>,
+    log: log::Handle,
+}
+
+/// What the status says, besides the report.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Facts {
+    pub(super) filesystem: String,
+    pub(super) swap: &'static str,
+    pub(super) identities: Vec<protocol::Identity>,
+    /// Problems with the place of the secrets and with sources of identities.
+    pub(super) problems: Vec<Error>,
+    pub(super) watch: (&'static str, Option<String>),
+    pub(super) failure: Option<Error>,
+    pub(super) refused: Option<Error>,
+}
+
+/// What a job came to.
+pub(super) enum Outcome {
+    /// The delivery as a whole failed; the previous generation stays.
+    Failed(Error),
+    Reconciled(Report),
+    /// It was time to compare, and nothing is different.
+    Same,
+}
+
+impl Worker {
+    /// Reads the keys and opens the runtime directory. Must be called on the runtime, for the watcher's sake.
+    pub(super) fn new(source: Source, config: Config, log: log::Handle) -> Result<Self> {
+        let delivery = Delivery::open(&config)?;
+        Ok(Self {
+            watcher: Watcher::new(config.watch.poll),
+            identities: identities(&config),
+            followed: followed(&config),
+            fingerprint: None,
+            refused: None,
+            log,
+            source,
+            config,
+            delivery,
+        })
+    }
+
+    /// Looks at what may have changed and delivers it. Blocks.
+    pub(super) fn work(&mut self, change: Change) -> Outcome {
+        let mut change = change;
+        if change.poll {
+            let fingerprint = fingerprint(&self.followed);
+            if self.fingerprint.replace(fingerprint) == Some(fingerprint) {
+                return Outcome::Same;
+            }
+            change = Change::ALL;
+        }
+        // Watch first, read then: what changes in between is reported.
+        if change.structure {
+            self.watcher.refresh(&self.followed);
+        }
+        if change.settings {
+            self.reload_settings();
+        }
+        match self.delivery.reconcile(&self.config, &self.identities) {
+            Ok(report) => Outcome::Reconciled(report),
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+
+    /// What the status says, besides the report.
+    pub(super) fn facts(&self) -> Facts {
+        let file_system = self.delivery.file_system();
+        let identities = self.identities.iter().map(|identity| {
+            let usable = matches!(identity.state(self.identities.plugins()), State::Usable);
+            state::identity(identity.name(), identity.kind(), usable)
+        });
+        Facts {
+            filesystem: file_system.kind().to_owned(),
+            swap: if file_system.can_swap() {
+                "possible"
+            } else {
+                "never"
+            },
+            identities: identities.collect(),
+            problems: [
+                self.delivery.warnings().as_slice(),
+                self.identities.problems(),
+            ]
+            .concat(),
+            watch: self.watcher.mode(),
+            failure: None,
+            refused: self.refused.clone(),
+        }
+    }
+
+    /// Whether an earlier run has left something that services can use.
+    pub(super) fn has_last_good(&self) -> bool {
+        self.delivery.has_last_good()
+    }
+
+    /// Takes away everything that was delivered.
+    pub(super) fn remove(self) -> Result<()> {
+        self.delivery.remove()
+    }
+
+    /// A configuration that cannot be used changes nothing and is reported.
+    fn reload_settings(&mut self) {
+        let loaded = self.source.load().map_err(first).and_then(|config| {
+            self.refuse_what_needs_a_restart(&config)?;
+            Ok(config)
+        });
+        match loaded {
+            Ok(config) => {
+                self.refused = None;
+                self.config = config;
+            }
+            Err(error) => {
+                log::error("the new configuration is not used", &error);
+                self.refused = Some(error);
+            }
+        }
+        self.identities = identities(&self.config);
+        self.watcher.set_poll(self.config.watch.poll);
+        self.log.set_level(self.config.log.level);
+        let followed = followed(&self.config);
+        if followed != self.followed {
+            self.followed = followed;
+            self.watcher.refresh(&self.followed);
+        }
+    }
+
+    fn refuse_what_needs_a_restart(&self, new: &Config) -> Result<()> {
+        let key = if new.runtime_directory != self.config.runtime_directory {
+            "runtime-directory"
+        } else if new.allow_filesystems != self.config.allow_filesystems {
+            "allow-filesystems"
+        } else if new.socket.path != self.config.socket.path {
+            "socket.path"
+        } else {
+            return Ok(());
+        };
+        let error = Error::new(
+            "needs-restart",
+            format!("`{key}` cannot change while the daemon runs"),
+        )
+        .with_hint("restart the daemon, or change it back");
+        Err(match new.files.first() {
+            Some(file) => error.with_file(file),
+            None => error,
+        })
+    }
+}
+
+/// The first error stands for all: `--check-config` shows the others.
+fn first(mut errors: Vec<Error>) -> Error {
+    let others = errors.len().saturating_sub(1);
+    if errors.is_empty() {
+        return Error::new("internal", "the configuration cannot be used");
+    }
+    let mut error = errors.swap_remove(0);
+    if others > 0 {
+        error.message.push_str(&format!(
+            " (and {others} more; see secretsd --check-config)"
+        ));
+    }
+    error
+}
+
+fn identities(config: &Config) -> Identities {
+    let files: Vec<IdentityFile> = config
+        .identities
+        .iter()
+        .map(|source| IdentityFile {
+            path: source.path().clone(),
+        })
+        .collect();
+    let plugins = Plugins::configured(
+        config.plugins.directories.clone(),
+        config.plugins.allow.clone(),
+    );
+    Identities::from_configuration(&files, plugins)
+}
+
+fn followed(config: &Config) -> Followed {
+    let identities = config.identities.iter().map(IdentitySource::path);
+    let templates = config
+        .templates
+        .iter()
+        .filter_map(|template| match &template.content {
+            TemplateContent::File(path) => Some(path),
+            TemplateContent::Text(_) => None,
+        });
+    let files = config.files.iter().chain(identities).chain(templates);
+    Followed {
+        repository: config.repository.clone(),
+        files: files.cloned().collect(),
+        directories: config.include_directories.clone(),
+        limit: config.limits.files,
+    }
+}
