@@ -8,15 +8,21 @@
 )]
 
 mod by_rules;
+mod canary;
 mod cli;
 mod config;
+mod control;
+mod daemon;
 mod delivery;
 mod differential;
 mod docs;
 mod example;
+mod following;
+mod following_rules;
 mod host;
 mod identity;
 mod layering;
+mod machine;
 mod plugin;
 mod rules_differential;
 mod support;
