@@ -256,3 +256,20 @@ fn no_configuration_is_needed() {
     run(command.env("XDG_RUNTIME_DIR", host.dir.join("run"))).expect(0);
     assert_eq!(host.secret("a.yaml/k"), b"1");
 }
+
+#[test]
+fn an_identity_that_is_gone_takes_nothing_away() {
+    let Some(host) = Host::nobody("an_identity_that_is_gone_takes_nothing_away") else {
+        return;
+    };
+    host.put("a.yaml", "k: 1\n");
+    host.configure("deliver: by-rules\n");
+    host.once().expect(0);
+    fs::remove_file(host.dir.join("key.txt")).unwrap();
+    let ran = host.once().expect(0);
+    assert!(ran.stderr.contains("secretsd: warning: "), "{ran}");
+    assert_eq!(host.delivered(), ["a.yaml/k"]);
+    host.put("a.yaml", "k: 2\n");
+    host.once().expect(1);
+    assert_eq!(host.secret("a.yaml/k"), b"1");
+}

@@ -23,6 +23,12 @@ pub(super) fn collect(
     notes: &mut Vec<Error>,
 ) -> Result<()> {
     let rules = read_rules(inputs)?;
+    // Where it is not known whom one of our identities answers to, what was delivered is not taken away for it.
+    let uncertain = !inputs.identities.problems().is_empty()
+        || inputs
+            .identities
+            .iter()
+            .any(|identity| identity.recipients().next().is_none());
     let walk = inputs.repository.walk()?;
     notes.extend(walk.problems);
     let links = walk
@@ -47,8 +53,8 @@ pub(super) fn collect(
             continue;
         }
         let full_path = inputs.repository.root().join(file);
-        let ours = names_us(&rules, file, inputs);
         let known = is_known(file);
+        let ours = names_us(&rules, file, inputs).map(|ours| ours || (known && uncertain));
         let digest = match look(inputs, seen, file) {
             Ok(seen) => {
                 // A file that was delivered and is no longer encrypted is damaged, not gone.

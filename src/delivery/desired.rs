@@ -5,13 +5,14 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
+    time::SystemTime,
 };
 
 use super::{Inputs, generation::Attributes, owners::Owners, state::hex};
 use crate::{
     config::{Config, Layout, SecretEntry, Settings, TemplateContent, TemplateEntry, unsafe_path},
     error::{Error, Result},
-    repository::{ContentHash, content_hash},
+    repository::{ContentHash, Stamp, content_hash},
     sops::{document::Document, format::Format, metadata::Entry},
 };
 
@@ -91,14 +92,20 @@ pub(super) struct Desired<'c> {
 /// What is known of a file from an earlier look at it.
 pub(super) struct Seen {
     hash: ContentHash,
+    /// By which it is recognised without reading it; absent where it was read too soon after a change.
+    stamp: Option<Stamp>,
     /// Whether it is meant to be a file of sops.
     pub(super) encrypted: bool,
     /// Whom the file itself names; read when it is first asked for.
     recipients: Option<Vec<String>>,
 }
 
-/// What earlier looks have shown, by path.
-pub(super) type SeenFiles = HashMap<String, Seen>;
+/// What looks have shown, by path: those of this reconciliation, and those of the one before that are not repeated yet.
+#[derive(Default)]
+pub(super) struct SeenFiles {
+    now: HashMap<String, Seen>,
+    before: HashMap<String, Seen>,
+}
 
 impl<'c> Desired<'c> {
     /// Reads the files that matter, to recognise those that have not changed. `is_known` tells which files were
@@ -110,6 +117,8 @@ impl<'c> Desired<'c> {
         is_known: impl Fn(&str) -> bool,
     ) -> Result<Self> {
         let config = inputs.config;
+        // What is not looked at this time is forgotten.
+        seen.before = std::mem::take(&mut seen.now);
         let mut units: BTreeMap<(String, &'static str), Unit> = BTreeMap::new();
         for entry in &config.secrets {
             let format = entry
@@ -122,7 +131,7 @@ impl<'c> Desired<'c> {
             });
         }
         for unit in units.values_mut() {
-            unit.digest = look(inputs, seen, &unit.file).map(|seen| hex(&seen.hash));
+            unit.digest = look(inputs, seen, &unit.file).map(|seen| seen.digest());
         }
         let mut notes = Vec::new();
         if config.deliver == crate::config::Deliver::ByRules {
@@ -244,27 +253,42 @@ pub(super) fn unit<'u>(
         })
 }
 
-/// Looks at a file: its hash, and whether it can be one of sops. Its content is not kept.
+/// Looks at a file: its hash, and whether it can be one of sops. Its content is not kept, and not read where the file
+/// is the one of the last look.
 pub(super) fn look<'s>(
     inputs: &Inputs<'_>,
     seen: &'s mut SeenFiles,
     file: &str,
 ) -> Result<&'s mut Seen> {
-    let content = inputs.repository.read(Path::new(file))?;
-    let hash = content_hash(content.expose());
-    let entry = seen.entry(file.to_owned()).or_insert_with(|| Seen {
-        hash: [0; 32],
-        encrypted: false,
-        recipients: None,
-    });
-    if entry.hash != hash {
-        *entry = Seen {
-            hash,
-            encrypted: is_encrypted(file, content.expose()),
-            recipients: None,
-        };
+    let now = SystemTime::now();
+    let stamp = inputs.repository.stamp(Path::new(file))?;
+    if let Some(before) = seen.before.remove(file) {
+        seen.now.insert(file.to_owned(), before);
     }
-    Ok(entry)
+    let seen = &mut seen.now;
+    let known = seen.get(file).is_some_and(|seen| seen.stamp == Some(stamp));
+    if !known {
+        let content = inputs.repository.read(Path::new(file))?;
+        let hash = content_hash(content.expose());
+        let stamp = Some(stamp).filter(|stamp| stamp.is_settled(now));
+        match seen.get_mut(file).filter(|seen| seen.hash == hash) {
+            Some(seen) => seen.stamp = stamp,
+            None => {
+                let encrypted = is_encrypted(file, content.expose());
+                seen.insert(
+                    file.to_owned(),
+                    Seen {
+                        hash,
+                        stamp,
+                        encrypted,
+                        recipients: None,
+                    },
+                );
+            }
+        }
+    }
+    seen.get_mut(file)
+        .ok_or_else(|| Error::new("internal", "a file was looked at and not noted"))
 }
 
 impl Seen {

@@ -182,15 +182,15 @@ impl<'r> Draft<'r> {
         let mut file = File::from(file);
         file.write_all(content.expose())
             .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        let (user, group) = us();
-        if (attributes.user, attributes.group) != (user, group) {
+        // In this order only the right to change owners is needed, and nobody finds the file yet.
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(attributes.mode))?;
+        if (attributes.user, attributes.group) != us() {
             let (user, group) = (
                 Uid::from_raw(attributes.user),
                 Gid::from_raw(attributes.group),
             );
             rustix::fs::fchown(&file, Some(user), Some(group))?;
         }
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(attributes.mode))?;
         let status = rustix::fs::fstat(&file)?;
         Ok(describe(&status).0)
     }

@@ -89,7 +89,7 @@ impl Delivery {
             runtime,
             previous,
             memory,
-            seen: desired::SeenFiles::new(),
+            seen: desired::SeenFiles::default(),
         })
     }
 

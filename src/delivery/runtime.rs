@@ -70,6 +70,7 @@ impl Runtime {
             return Err(unusable(link, "is no path of a directory")
                 .with_hint("choose one such as /run/secrets"));
         };
+        refuse_store(link, link)?;
         let parent = fs::canonicalize(parent).map_err(|error| {
             unusable(parent, format!("cannot be opened: {error}"))
                 .with_hint("create this directory, or choose another runtime directory")

@@ -387,7 +387,7 @@ impl Work<'_> {
         let path = self.inputs.repository.root().join(&unit.file);
         self.open_file(unit).map_err(|error| {
             let error = match (error.code, &unit.by_rules) {
-                ("no-identity", Some(_)) => Error::new("awaits-rekey", "the rules give this file to this host, but none of its identities opens it: it awaits re-key")
+                ("no-identity", Some(_)) if self.inputs.identities.problems().is_empty() => Error::new("awaits-rekey", "the rules give this file to this host, but none of its identities opens it: it awaits re-key")
                     .with_hint("re-key it with an identity that opens it"),
                 _ => error,
             };

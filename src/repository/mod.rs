@@ -11,6 +11,7 @@ use std::{
     fs::File,
     os::fd::OwnedFd,
     path::{Component, Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use rustix::{
@@ -37,6 +38,27 @@ pub(crate) struct Repository {
     root: PathBuf,
     directory: OwnedFd,
     limits: Limits,
+}
+
+/// By which a file is recognised without reading it. Two equal ones of a file that had settled when it was read mean
+/// equal bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    device: u64,
+    inode: u64,
+    size: i64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// Whether the last change was so long before `now` that another one would have another time: the kernel's clock
+    /// for files ticks every few milliseconds.
+    pub(crate) fn is_settled(&self, now: SystemTime) -> bool {
+        let seconds = u64::try_from(self.changed.0).unwrap_or(0);
+        let changed = UNIX_EPOCH + Duration::from_secs(seconds.saturating_add(1));
+        changed < now
+    }
 }
 
 /// What a file was when it was read: equal digests mean equal bytes.
@@ -75,6 +97,24 @@ impl Repository {
                         bytes: self.limits.file_size,
                     },
                 )
+            })
+            .map_err(|error| error.with_file(&self.root.join(path)))
+    }
+
+    /// By which the file at `path` is recognised.
+    #[allow(
+        clippy::unnecessary_cast,
+        reason = "the types differ between architectures"
+    )]
+    pub(crate) fn stamp(&self, path: &Path) -> Result<Stamp> {
+        self.open_beneath(path, OFlags::PATH)
+            .and_then(|file| rustix::fs::fstat(&file).map_err(cannot_open))
+            .map(|status| Stamp {
+                device: status.st_dev as u64,
+                inode: status.st_ino as u64,
+                size: status.st_size as i64,
+                modified: (status.st_mtime as i64, status.st_mtime_nsec as i64),
+                changed: (status.st_ctime as i64, status.st_ctime_nsec as i64),
             })
             .map_err(|error| error.with_file(&self.root.join(path)))
     }
