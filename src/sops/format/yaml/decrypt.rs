@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    column, line_end, line_start, lists,
+    line_end, line_start, lists,
     read::{self, Place, PlaceKind, Read},
     refuse_at,
     render::{self, Context},
@@ -68,7 +68,9 @@ pub(super) fn splice(
         edits.replace(cut.span.clone(), kept(text, read, replacements, cut)?);
     }
     let mut result = edits.apply(text.as_bytes())?;
-    finish(text, read, replacements, &mut result);
+    if !result.is_empty() && !result.expose().ends_with(b"\n") {
+        result.push(b"\n");
+    }
     Ok(result)
 }
 
@@ -317,48 +319,4 @@ fn kept(
         kept.push(b"{}\n");
     }
     Ok(kept)
-}
-
-/// The end of the text: a line break, and `...` where empty lines before it belong to a value.
-fn finish(
-    text: &str,
-    read: &Read,
-    replacements: &BTreeMap<SiteId, Replacement>,
-    result: &mut Secret,
-) {
-    if !result.is_empty() && !result.expose().ends_with(b"\n") {
-        result.push(b"\n");
-    }
-    let last = read
-        .places
-        .iter()
-        .enumerate()
-        .rfind(|(_, place)| !matches!(place.kind, PlaceKind::Comment));
-    let Some((site, place)) = last else { return };
-    let keeps = match (replacements.get(&site), &place.kind) {
-        (Some(Replacement::Plain(value)), _) => {
-            let rendered = render::value(value, context(&read.stream, place, indent(&read.stream)));
-            rendered.below.is_some() && rendered.line.expose().ends_with(b"+")
-        }
-        (
-            None,
-            PlaceKind::Scalar {
-                style: Style::Literal | Style::Folded,
-                ..
-            },
-        ) => {
-            let header = text
-                .get(place.span.start..line_end(text, place.span.start))
-                .unwrap_or_default();
-            header
-                .split('#')
-                .next()
-                .is_some_and(|header| header.contains('+'))
-        }
-        _ => false,
-    };
-    let _ = column;
-    if keeps && !result.expose().ends_with(b"...\n") {
-        result.push(b"...\n");
-    }
 }

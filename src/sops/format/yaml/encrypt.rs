@@ -1,6 +1,6 @@
 //! `ENC[...]` in the place of plaintext, and the metadata added to every document.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use policy::yaml::{Content, Document};
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 use super::{
-    column, decrypt, line_end, metadata,
+    column, decrypt, line_end, line_start, metadata,
     read::{self, Place, PlaceKind, Read},
     refuse_at,
 };
@@ -27,9 +27,15 @@ pub(super) fn splice(
     metadata: Option<&MetaNode>,
 ) -> Result<Secret> {
     refuse_lost_comments(text, read)?;
-    // The block of the metadata can change whose comments those before it are: a line between may keep them apart.
-    for gap in ["", "\n"] {
+    // The block of the metadata can change whose comments those before it are. An empty line between may keep them
+    // apart, else they go to the column where their owner shows.
+    let moves = last_columns(read).into_iter().map(Some);
+    let attempts = [("", None), ("\n", None)].into_iter();
+    for (gap, column) in attempts.chain(moves.map(|column| ("", column))) {
         let mut edits = values(text, read, replacements)?;
+        if let Some(column) = column {
+            move_last_comments(text, read, column, &mut edits);
+        }
         if let Some(metadata) = metadata {
             for (index, document) in read.stream.documents.iter().enumerate() {
                 add(text, read, index, document, metadata, gap, &mut edits);
@@ -158,6 +164,45 @@ fn scalars(tree: &Tree) -> Vec<(SiteId, &Scalar)> {
         }
     }
     found
+}
+
+/// Columns of the mappings and lists that are open at the end of the documents.
+fn last_columns(read: &Read) -> BTreeSet<usize> {
+    let mut columns = BTreeSet::new();
+    for document in &read.stream.documents {
+        let mut last = Some(document.root);
+        while let Some(id) = last {
+            let node = read.stream.node(id);
+            last = match &node.content {
+                Content::Mapping {
+                    entries,
+                    flow: false,
+                } => entries.last().map(|&(_, value)| value),
+                Content::Sequence { items, flow: false } => items.last().copied(),
+                _ => break,
+            };
+            columns.insert(node.column - 1);
+        }
+    }
+    columns
+}
+
+/// Moves the comments behind the last value of each document to a column.
+fn move_last_comments(text: &str, read: &Read, column: usize, edits: &mut Edits) {
+    for (index, document) in read.stream.documents.iter().enumerate() {
+        let behind = read.stream.node(document.root).span.end..end(text, read, index);
+        for comment in read
+            .stream
+            .comments
+            .iter()
+            .filter(|comment| behind.contains(&comment.start))
+        {
+            let line = line_start(text, comment.start);
+            if line > behind.start {
+                edits.replace(line..comment.start, " ".repeat(column));
+            }
+        }
+    }
 }
 
 /// Adds the metadata as the last entry of a document.

@@ -167,6 +167,10 @@ enum Style {
 fn style(text: &str, context: Context, is_key: bool) -> Style {
     let facts = Facts::of(text);
     let flow = matches!(context, Context::Flow) && !is_key;
+    // go-yaml prints the breaks of Unicode so that they read back as other text.
+    if text.contains(['\u{2028}', '\u{2029}']) {
+        return Style::Double;
+    }
     if text.contains('\n') {
         return if facts.block && !flow && !is_key {
             Style::Literal
@@ -312,10 +316,8 @@ fn is_sexagesimal(text: &str) -> bool {
     let Some((last, middle)) = rest.split_last() else {
         return false;
     };
-    let is_sixtieth = |part: &str| match part.as_bytes() {
-        [b'0'..=b'9'] | [b'0'..=b'5', b'0'..=b'9'] => true,
-        _ => false,
-    };
+    let is_sixtieth =
+        |part: &str| matches!(part.as_bytes(), [b'0'..=b'9'] | [b'0'..=b'5', b'0'..=b'9']);
     let (whole, fraction) = last.split_once('.').unwrap_or((last, ""));
     middle.iter().all(|part| is_sixtieth(part))
         && is_sixtieth(whole)
@@ -378,9 +380,13 @@ pub(super) fn double_quoted(text: &str) -> Secret {
     out
 }
 
-/// Whether sops' literal block would read back as this text. Its indicator always names one level of indentation.
+/// Whether sops' literal block would read back as this text. Its indicator always names one level of indentation, and
+/// without one no tab can come first.
 fn is_sound(text: &str, depth: usize, indent: usize) -> bool {
-    !text.starts_with([' ', '\n']) || depth == indent
+    match text.as_bytes().first() {
+        Some(b' ' | b'\n') => depth == indent,
+        first => first != Some(&b'\t'),
+    }
 }
 
 fn literal(header: &str, text: &str, content: usize, indent: usize) -> Rendered {
