@@ -10,7 +10,9 @@
 mod entries;
 mod file;
 mod glob;
+mod include;
 mod node;
+mod paths;
 mod reader;
 mod sections;
 mod units;
@@ -23,9 +25,9 @@ use crate::{
     sops::format::Format,
 };
 
-pub(crate) use entries::{generations_directory, unsafe_part, unsafe_path};
 pub(crate) use file::{Surroundings, default_file, for_repository, load};
 pub(crate) use glob::Glob;
+pub(crate) use paths::{generations_directory, unsafe_part, unsafe_path};
 
 /// A whole configuration, resolved: paths absolute, defaults filled in, includes merged.
 #[derive(Debug)]

@@ -12,6 +12,8 @@
 //! No plaintext is kept in memory between two calls; what is remembered lies beside the secrets ([`state`]).
 
 mod by_rules;
+mod check;
+mod contents;
 mod desired;
 mod generation;
 mod guard;

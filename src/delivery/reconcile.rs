@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     Delivery, Inputs,
+    check::{Check, leaves_of},
     desired::Desired,
     generation::{self, Draft, Previous},
     guard::{self, Guard},
@@ -21,7 +22,7 @@ use super::{
     runtime::Runtime,
     state::{FileRecord, Memory},
     templates::Values,
-    work::{Check, Done, UnitDone, Work},
+    work::{Done, UnitDone, Work},
 };
 use crate::{
     config::Config,
@@ -77,11 +78,13 @@ impl Delivery {
             Desired::collect(inputs, &owners, &mut self.seen, |file| known.contains(file))?;
         let notes = std::mem::take(&mut desired.notes);
 
+        let leaves = leaves_of(&self.memory);
         let check = Check {
             inputs,
             memory: &self.memory,
             previous: self.previous.as_ref(),
             owners: &owners,
+            leaves: &leaves,
         };
         let (mut outcome, draft) = match check.unchanged(&desired) {
             Some(outcome) => (outcome, None),

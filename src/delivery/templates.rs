@@ -6,11 +6,12 @@ use std::{
 };
 
 use super::{
+    check::Check,
     desired::TemplateWork,
     generation::{Placed, Previous, Refused},
     state::OutputRecord,
     template,
-    work::{Check, Done, Work},
+    work::{Done, Work},
 };
 use crate::{
     config::TemplateContent,
