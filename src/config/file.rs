@@ -1,7 +1,6 @@
 //! Reading the main file, its includes, and the form without a file.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
