@@ -3,9 +3,14 @@
 //! They name secrets, files and causes. None has a field that could hold a delivered value, and `Secret` cannot be
 //! serialised, so none can get one by accident.
 
+use std::time::SystemTime;
+
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Position};
+use crate::{
+    clock,
+    error::{Error, Position},
+};
 
 /// Name of the interface.
 pub(crate) const INTERFACE: &str = "io.secretsd.Control";
@@ -143,15 +148,38 @@ impl Refused {
     }
 }
 
-/// One delivered secret.
+/// One delivered secret. There may be very many, and the daemon keeps them all: hence the small types.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Listed {
-    pub(crate) name: String,
-    pub(crate) path: String,
-    /// `delivered`, `degraded` or `missing`.
-    pub(crate) state: String,
-    pub(crate) since: String,
-    pub(crate) file: String,
+    pub(crate) name: Box<str>,
+    pub(crate) path: Box<str>,
+    pub(crate) state: SecretState,
+    #[serde(with = "clock::text")]
+    pub(crate) since: SystemTime,
+    pub(crate) file: Box<str>,
+}
+
+/// State of one secret.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SecretState {
+    /// The last good value is in place.
+    Degraded,
+    /// The newest value is in place.
+    Delivered,
+    /// There is no value.
+    Missing,
+}
+
+impl SecretState {
+    /// As it is shown and sent.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Degraded => "degraded",
+            Self::Delivered => "delivered",
+            Self::Missing => "missing",
+        }
+    }
 }
 
 /// Answer of `List`.

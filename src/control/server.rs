@@ -299,7 +299,7 @@ impl Waited {
     fn of(names: &BTreeSet<String>, snapshot: &Snapshot) -> Self {
         let starting = snapshot.status.state == State::Starting;
         let secrets = &snapshot.listing.secrets;
-        let known: BTreeSet<&str> = secrets.iter().map(|secret| secret.name.as_str()).collect();
+        let known: BTreeSet<&str> = secrets.iter().map(|secret| &*secret.name).collect();
         let waiting = match (starting, names.is_empty()) {
             // Before the first delivery nobody knows the names.
             (true, true) => vec!["*".to_owned()],

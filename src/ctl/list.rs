@@ -4,10 +4,9 @@ use std::time::SystemTime;
 
 use super::Context;
 use crate::{
-    clock,
     control::{
         client::Client,
-        protocol::{Listed, Listing},
+        protocol::{Listed, Listing, SecretState},
     },
     error::Result,
     escape,
@@ -37,15 +36,15 @@ pub(crate) fn run(_: &Args, context: &mut Context) -> Result<Outcome> {
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let widths = [width(0), width(1), width(2), width(3)];
-    for [name, path, state, age, file] in &rows {
+    for (secret, [name, path, state, age, file]) in listing.secrets.iter().zip(&rows) {
         let [name_width, path_width, state_width, age_width] = widths;
-        // Padded before it is coloured: colours have no width.
-        let state = format!("{state:state_width$}");
-        let state = match state.trim_end() {
-            "delivered" => output.styled(Style::Green, &state),
-            "missing" => output.styled(Style::Red, &state),
-            _ => output.styled(Style::Yellow, &state),
+        let style = match secret.state {
+            SecretState::Degraded => Style::Yellow,
+            SecretState::Delivered => Style::Green,
+            SecretState::Missing => Style::Red,
         };
+        // Padded before it is coloured: colours have no width.
+        let state = output.styled(style, &format!("{state:state_width$}"));
         output.line(&format!(
             "{name:name_width$}  {path:path_width$}  {state}  {age:>age_width$}  {file}"
         ))?;
@@ -57,18 +56,19 @@ fn row(secret: &Listed, now: SystemTime) -> [String; 5] {
     [
         escape::text(&secret.name).into_owned(),
         escape::text(&secret.path).into_owned(),
-        escape::text(&secret.state).into_owned(),
-        age(&secret.since, now),
+        secret.state.name().to_owned(),
+        age(secret.since, now),
         escape::text(&secret.file).into_owned(),
     ]
 }
 
 /// How long ago `since` was, in its largest unit.
-fn age(since: &str, now: SystemTime) -> String {
-    let elapsed = clock::parse(since).and_then(|since| now.duration_since(since).ok());
-    let Some(seconds) = elapsed.map(|elapsed| elapsed.as_secs()) else {
+fn age(since: SystemTime, now: SystemTime) -> String {
+    // The clock may have been set back.
+    let Ok(elapsed) = now.duration_since(since) else {
         return "-".to_owned();
     };
+    let seconds = elapsed.as_secs();
     match seconds {
         0..60 => format!("{seconds}s"),
         60..3600 => format!("{}min", seconds / 60),
@@ -85,13 +85,18 @@ mod tests {
 
     #[test]
     fn ages() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(100_000);
-        assert_eq!(age("1970-01-02T03:46:40Z", now), "0s");
-        assert_eq!(age("1970-01-02T03:46:39Z", now), "1s");
-        assert_eq!(age("1970-01-02T03:45:00Z", now), "1min");
-        assert_eq!(age("1970-01-01T03:46:40Z", now), "1d");
-        // The clock was set back.
-        assert_eq!(age("1970-01-03T00:00:00Z", now), "-");
-        assert_eq!(age("nonsense", now), "-");
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        for (seconds, text) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1min"),
+            (3599, "59min"),
+            (3600, "1h"),
+            (86_400, "1d"),
+            (900_000, "10d"),
+        ] {
+            assert_eq!(age(now - Duration::from_secs(seconds), now), text);
+        }
+        assert_eq!(age(now + Duration::from_secs(1), now), "-");
     }
 }

@@ -1,6 +1,9 @@
 //! The main loop: waits for changes, signals and calls, and starts one job at a time for them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -44,9 +47,9 @@ pub(super) struct Daemon {
     job: Option<Job>,
     pending: Option<Pending>,
     retry: Retry,
-    /// The last that succeeded.
-    report: Report,
-    delivered: bool,
+    /// Until the first job has ended.
+    is_first: bool,
+    /// Name and cause of what is degraded.
     causes: BTreeMap<String, String>,
     shown: watch::Sender<Snapshot>,
     reloads: mpsc::Receiver<ReloadRequest>,
@@ -82,8 +85,7 @@ impl Daemon {
             job: None,
             pending: None,
             retry: Retry::default(),
-            report: Report::default(),
-            delivered: false,
+            is_first: true,
             causes: BTreeMap::new(),
             shown,
             reloads,
@@ -231,58 +233,51 @@ impl Daemon {
     }
 
     fn finish(&mut self, worker: Worker, outcome: Outcome) -> Result<()> {
-        let mut facts = worker.facts();
-        let is_first = !self.delivered;
-        let result = match outcome {
-            Outcome::Same => Ok(None),
-            Outcome::Reconciled(report) => Ok(Some(report)),
-            Outcome::Failed(error) => Err(error),
-        };
-        let has_last_good = worker.has_last_good();
-        let snapshot_of = |report: &Report, facts| state::snapshot(&worker.config, facts, report);
-        match result {
-            Ok(None) => (),
-            Ok(Some(report)) => {
-                self.tell(&report);
-                self.shown.send_replace(snapshot_of(&report, &facts));
-                self.report = report;
-                self.delivered = true;
-                self.after_switch(is_first);
-                if self.report.secrets.iter().any(is_passing) {
+        let facts = worker.facts();
+        match outcome {
+            Outcome::Same => (),
+            Outcome::Reconciled(report) => {
+                let snapshot = state::snapshot(&worker.config, &facts, &report);
+                self.tell(&report, &snapshot.status.warnings);
+                self.shown.send_replace(snapshot);
+                self.after_switch(&report);
+                if report.secrets.iter().any(is_passing) {
                     self.retry.failed();
                 } else {
                     self.retry.clear();
                 }
-                self.answer(|report| match &facts.refused {
+                self.answer(|| match &facts.refused {
                     Some(error) => ReloadResult::Refused(error.clone()),
-                    None => ReloadResult::Delivered(state::reloaded(report)),
+                    None => ReloadResult::Delivered(state::reloaded(&report)),
                 });
             }
-            Err(error) if is_first && !has_last_good => return Err(error),
-            Err(error) => {
+            Outcome::Failed(error) if self.is_first && !worker.has_last_good() => {
+                return Err(error);
+            }
+            Outcome::Failed(error) => {
                 log::error("cannot deliver; what was delivered stays", &error);
-                facts.failure = Some(error.clone());
-                self.shown.send_replace(snapshot_of(&self.report, &facts));
+                self.shown
+                    .send_modify(|snapshot| state::failed(snapshot, &facts, &error));
                 self.retry.failed();
-                self.answer(|_| ReloadResult::Failed(error.clone()));
+                self.answer(|| ReloadResult::Failed(error.clone()));
             }
         }
+        self.is_first = false;
         self.worker = Some(worker);
         self.service.ready(&self.shown.borrow().status);
         Ok(())
     }
 
-    fn after_switch(&mut self, is_first: bool) {
+    fn after_switch(&self, report: &Report) {
         // On a first delivery nothing has changed: whoever uses the secrets has not been started.
-        if is_first && self.report.is_first_generation() {
+        if report.is_first_generation() {
             return;
         }
-        let changed = &self.report.changed;
-        let secrets = self.report.secrets.iter();
+        let secrets = report.secrets.iter();
         let switched = Switched {
             on_change: secrets
                 .filter(|secret| !secret.on_change.is_empty())
-                .filter(|secret| changed.binary_search(&secret.name).is_ok())
+                .filter(|secret| report.changed.binary_search(&secret.name).is_ok())
                 .map(|secret| secret.on_change.as_slice())
                 .collect(),
         };
@@ -291,15 +286,22 @@ impl Daemon {
         }
     }
 
-    fn answer(&mut self, result: impl Fn(&Report) -> ReloadResult) {
+    fn answer(&mut self, result: impl Fn() -> ReloadResult) {
         for request in self.served.drain(..) {
             // Whoever asked may have gone.
-            let _ = request.send(result(&self.report));
+            let _ = request.send(result());
         }
     }
 
     /// Logs what is different from the last report.
-    fn tell(&mut self, report: &Report) {
+    fn tell(&mut self, report: &Report, warnings: &[String]) {
+        {
+            let shown = self.shown.borrow();
+            let known: HashSet<&String> = shown.status.warnings.iter().collect();
+            for warning in warnings.iter().filter(|warning| !known.contains(warning)) {
+                tracing::warn!("{warning}");
+            }
+        }
         let causes = state::causes(report);
         for (name, cause) in &causes {
             if self.causes.get(name) != Some(cause) {

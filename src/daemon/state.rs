@@ -8,7 +8,7 @@ use crate::{
     config::Config,
     control::{
         protocol::{
-            Degraded, Identity, Listed, Listing, Rekey, Reloaded, Repository, Runtime, State,
+            self, Degraded, Identity, Listed, Listing, Rekey, Reloaded, Repository, Runtime, State,
             Status,
         },
         server::Snapshot,
@@ -28,13 +28,8 @@ pub(super) fn starting(config: &Config, facts: &Facts) -> Snapshot {
 /// The state after a delivery; `report` is the last that succeeded.
 pub(super) fn snapshot(config: &Config, facts: &Facts, report: &Report) -> Snapshot {
     let degraded = degraded(report);
-    let warnings = config
-        .warnings
-        .iter()
-        .chain(&facts.problems)
-        .chain(&report.notes);
     let status = Status {
-        state: overall(facts, report, &degraded),
+        state: overall(report, &degraded),
         generation: report.generation,
         repository: Repository {
             directory: text(&config.repository),
@@ -49,8 +44,8 @@ pub(super) fn snapshot(config: &Config, facts: &Facts, report: &Report) -> Snaps
         identities: facts.identities.clone(),
         secrets: report.secrets.len(),
         degraded,
-        warnings: warnings.map(one_line).collect(),
-        failure: facts.failure.as_ref().map(Into::into),
+        warnings: warnings(config, facts, report),
+        failure: None,
         configuration: facts.refused.as_ref().map(Into::into),
         rekey: Rekey {
             mode: "off".to_owned(),
@@ -64,6 +59,17 @@ pub(super) fn snapshot(config: &Config, facts: &Facts, report: &Report) -> Snaps
         status,
         listing: Arc::new(listing),
     }
+}
+
+/// Puts into `snapshot` that the delivery as a whole failed; what was delivered is still there.
+pub(super) fn failed(snapshot: &mut Snapshot, facts: &Facts, failure: &Error) {
+    let status = &mut snapshot.status;
+    status.state = State::Degraded;
+    status.failure = Some(failure.into());
+    status.configuration = facts.refused.as_ref().map(Into::into);
+    status.identities.clone_from(&facts.identities);
+    status.repository.watch = facts.watch.0.to_owned();
+    status.repository.watch_reason.clone_from(&facts.watch.1);
 }
 
 /// The answer to whoever asked for a look.
@@ -90,6 +96,11 @@ pub(super) fn causes(report: &Report) -> BTreeMap<String, String> {
         .collect()
 }
 
+fn warnings(config: &Config, facts: &Facts, report: &Report) -> Vec<String> {
+    let warnings = config.warnings.iter().chain(&facts.problems);
+    warnings.chain(&report.notes).map(one_line).collect()
+}
+
 /// One identity, for the status.
 pub(super) fn identity(name: &str, kind: &str, usable: bool) -> Identity {
     Identity {
@@ -99,10 +110,8 @@ pub(super) fn identity(name: &str, kind: &str, usable: bool) -> Identity {
     }
 }
 
-fn overall(facts: &Facts, report: &Report, degraded: &[Degraded]) -> State {
-    if facts.failure.is_some() {
-        State::Degraded
-    } else if degraded.is_empty() {
+fn overall(report: &Report, degraded: &[Degraded]) -> State {
+    if degraded.is_empty() {
         State::Ok
     } else if report.locked {
         State::Locked
@@ -123,17 +132,16 @@ fn degraded(report: &Report) -> Vec<Degraded> {
 }
 
 fn listed(secret: &SecretState) -> Listed {
-    let state = match secret.state {
-        delivery::State::Delivered => "delivered",
-        delivery::State::Degraded { stale: true, .. } => "degraded",
-        delivery::State::Degraded { stale: false, .. } => "missing",
-    };
     Listed {
-        name: secret.name.clone(),
-        path: text(&secret.path),
-        state: state.to_owned(),
-        since: clock::format(secret.since),
-        file: secret.file.clone().unwrap_or_default(),
+        name: secret.name.as_str().into(),
+        path: text(&secret.path).into(),
+        state: match secret.state {
+            delivery::State::Delivered => protocol::SecretState::Delivered,
+            delivery::State::Degraded { stale: true, .. } => protocol::SecretState::Degraded,
+            delivery::State::Degraded { stale: false, .. } => protocol::SecretState::Missing,
+        },
+        since: secret.since,
+        file: secret.file.as_deref().unwrap_or_default().into(),
     }
 }
 

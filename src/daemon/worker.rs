@@ -38,7 +38,6 @@ pub(super) struct Facts {
     /// Problems with the place of the secrets and with sources of identities.
     pub(super) problems: Vec<Error>,
     pub(super) watch: (&'static str, Option<String>),
-    pub(super) failure: Option<Error>,
     pub(super) refused: Option<Error>,
 }
 
@@ -112,7 +111,6 @@ impl Worker {
             ]
             .concat(),
             watch: self.watcher.mode(),
-            failure: None,
             refused: self.refused.clone(),
         }
     }
@@ -154,12 +152,24 @@ impl Worker {
     }
 
     fn refuse_what_needs_a_restart(&self, new: &Config) -> Result<()> {
-        let key = if new.runtime_directory != self.config.runtime_directory {
+        let old = &self.config;
+        let who = |config: &Config| {
+            config
+                .socket
+                .readers
+                .as_ref()
+                .map(|group| group.who.clone())
+        };
+        let key = if new.runtime_directory != old.runtime_directory {
             "runtime-directory"
-        } else if new.allow_filesystems != self.config.allow_filesystems {
+        } else if new.allow_filesystems != old.allow_filesystems {
             "allow-filesystems"
-        } else if new.socket.path != self.config.socket.path {
+        } else if new.socket.path != old.socket.path {
             "socket.path"
+        } else if who(new) != who(old) {
+            "socket.readers"
+        } else if new.log.format != old.log.format {
+            "log.format"
         } else {
             return Ok(());
         };
