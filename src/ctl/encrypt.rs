@@ -1,15 +1,24 @@
 //! `secretsctl encrypt`: a plaintext file, encrypted as its creation rule says.
 
-use std::{path::PathBuf, time::SystemTime};
+use std::{
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use policy::{
+    pattern::text_as_go_sees_it,
+    rules::{KeyKind, Rules, RulesError},
+};
 
 use super::{Context, decrypt::format};
 use crate::{
     clock,
-    error::{Error, Result},
+    error::{Error, Position, Result},
     files::{ReadLimit, Replacing, read_any, replace, write_output},
     identity::{Plugins, wrap},
     limits::Limits,
     output::Outcome,
+    repository,
     sops::{
         Settings, encrypt,
         format::Format,
@@ -83,7 +92,8 @@ struct SelectionArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
-    let text = encrypted(args).map_err(|error| error.with_file(&args.file))?;
+    let explicit = context.global.config_file.as_deref();
+    let text = encrypted(args, explicit).map_err(|error| error.with_file(&args.file))?;
     match &args.output {
         Some(path) => write_output(path, text.as_bytes())?,
         None if args.in_place => {
@@ -97,11 +107,11 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     Ok(Outcome::Fine)
 }
 
-fn encrypted(args: &Args) -> Result<String> {
+fn encrypted(args: &Args, explicit: Option<&Path>) -> Result<String> {
     let limits = Limits::default();
     let name = args.filename_override.as_ref().unwrap_or(&args.file);
     let format = args.input_type.unwrap_or_else(|| Format::from_path(name));
-    let settings = settings(args)?;
+    let settings = settings(args, explicit, name)?;
     let limit = ReadLimit {
         name: "file-size",
         bytes: limits.file_size,
@@ -119,25 +129,116 @@ fn encrypted(args: &Args) -> Result<String> {
     )
 }
 
-fn settings(args: &Args) -> Result<Settings> {
-    let Some(recipients) = &args.age else {
-        return Err(
-            Error::new("no-rules", "there are no recipients").with_hint("name them with --age")
-        );
+/// The rule's settings, with what the command line says in their place. As in sops, a rule must match where there are
+/// rules at all, even when recipients are given.
+fn settings(args: &Args, explicit: Option<&Path>, name: &Path) -> Result<Settings> {
+    let from_rule = match repository::find(explicit)?.rules {
+        Some(rules) => rule_settings(&rules, name)?,
+        None => None,
     };
-    let recipients = recipients
-        .split(',')
-        .map(|recipient| recipient.trim().to_owned())
-        .collect();
+    let (mut groups, threshold, selection, mac_only_encrypted) = match from_rule {
+        Some(Settings {
+            groups,
+            threshold,
+            selection,
+            mac_only_encrypted,
+        }) => (groups, threshold, Some(selection), mac_only_encrypted),
+        None => (Vec::new(), 0, None, false),
+    };
+    if let Some(recipients) = &args.age {
+        groups = vec![
+            recipients
+                .split(',')
+                .map(|recipient| recipient.trim().to_owned())
+                .collect(),
+        ];
+    }
+    if groups.is_empty() {
+        return Err(Error::new(
+            "no-rules",
+            "there is no creation rule for the file, and no recipient is given",
+        )
+        .with_hint("change to the repository, or name recipients with --age"));
+    }
     Ok(Settings {
-        groups: vec![recipients],
-        threshold: 0,
+        groups,
+        threshold,
         selection: args
             .selection
             .given()?
+            .or(selection)
             .unwrap_or_else(Selection::by_default),
-        mac_only_encrypted: args.mac_only_encrypted,
+        mac_only_encrypted: mac_only_encrypted || args.mac_only_encrypted,
     })
+}
+
+/// What the selected rule says; `None` where the file holds no rules.
+fn rule_settings(found: &repository::Rules, name: &Path) -> Result<Option<Settings>> {
+    let in_rules = |error: RulesError| {
+        let position = Position {
+            line: error.line,
+            column: error.column,
+        };
+        let converted = Error::new(error.code, error.message)
+            .with_file(&found.file)
+            .with_position(position);
+        match error.hint {
+            Some(hint) => converted.with_hint(hint),
+            None => converted,
+        }
+    };
+    let limit = ReadLimit {
+        name: "file-size",
+        bytes: Limits::default().file_size,
+    };
+    let text = read_any(&found.file, limit)?;
+    let text = policy::yaml::decode(text.expose())
+        .map_err(|error| Error::new("rules", error.message).with_file(&found.file))?
+        .into_owned();
+    let rules = Rules::parse(&text).map_err(in_rules)?;
+    if !rules.are_present() {
+        return Ok(None);
+    }
+    let matched = repository::matched_text(found, name)?;
+    let matched = text_as_go_sees_it(matched.as_os_str().as_encoded_bytes());
+    let Some(rule) = rules.select(&matched).map_err(in_rules)? else {
+        return Err(
+            Error::new("no-rule", "no creation rule matches the file").with_hint(format!(
+                "the rules are in {}; patterns see the file as {matched}",
+                found.file.display()
+            )),
+        );
+    };
+    let settings = rule.settings().map_err(in_rules)?;
+    let mut groups = Vec::new();
+    for group in settings.key_groups {
+        let mut recipients = Vec::new();
+        for recipient in group {
+            if recipient.kind != KeyKind::Age {
+                return Err(Error::new(
+                    "unsupported-recipient",
+                    format!("{} is no age recipient", recipient.text),
+                )
+                .with_hint("files can be encrypted to age recipients only; use sops for others"));
+            }
+            recipients.push(recipient.text);
+        }
+        groups.push(recipients);
+    }
+    let selection = match settings.selection {
+        Some((selection, text)) => Kind::ALL
+            .into_iter()
+            .find(|kind| kind.name() == selection.key())
+            .map(|kind| Selection::new(kind, &text))
+            .transpose()?,
+        None => None,
+    };
+    Ok(Some(Settings {
+        groups,
+        threshold: usize::try_from(settings.shamir_threshold).unwrap_or(usize::MAX),
+        selection: selection.unwrap_or_else(Selection::by_default),
+        mac_only_encrypted: settings.mac_only_encrypted,
+    }))
 }
 
 impl SelectionArgs {
