@@ -17,6 +17,7 @@ mod delivery;
 mod differential;
 mod docs;
 mod example;
+mod explain;
 mod following;
 mod following_rules;
 mod host;

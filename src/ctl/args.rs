@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use super::{completion, decrypt, encrypt, identity, list, man, reload, status, wait};
+use super::{completion, decrypt, encrypt, explain, identity, list, man, reload, status, wait};
 use crate::output::{Color, Settings, Verbosity};
 
 /// Work with SOPS secrets: on a repository, and with the daemon that delivers them.
@@ -32,6 +32,7 @@ pub(crate) enum Command {
     Completion(completion::Args),
     Decrypt(decrypt::Args),
     Encrypt(encrypt::Args),
+    Explain(explain::Args),
     Identity(identity::Args),
     List(list::Args),
     Man(man::Args),

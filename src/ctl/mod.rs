@@ -6,6 +6,7 @@ mod args;
 mod completion;
 mod decrypt;
 mod encrypt;
+mod explain;
 mod identity;
 mod interrupt;
 mod list;
@@ -61,6 +62,7 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<Outcome> {
         Command::Completion(args) => completion::run(args, context),
         Command::Decrypt(args) => decrypt::run(args, context),
         Command::Encrypt(args) => encrypt::run(args, context),
+        Command::Explain(args) => explain::run(args, context),
         Command::Identity(args) => identity::run(args, context),
         Command::List(args) => list::run(args, context),
         Command::Man(args) => man::run(args, context),

@@ -281,6 +281,11 @@ impl Rule {
         }
     }
 
+    /// Whether the rule has key groups, so that its flat keys are ignored.
+    pub fn has_groups(&self) -> bool {
+        !self.keys.groups.is_empty()
+    }
+
     /// What the rule says, as sops works it out for a file that the rule is selected for.
     ///
     /// # Errors

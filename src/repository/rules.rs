@@ -1,0 +1,58 @@
+//! Reading of `.sops.yaml`.
+
+use std::path::Path;
+
+use policy::{
+    rules::{Rules, RulesError},
+    yaml,
+};
+
+use crate::{
+    error::{Error, Position, Result},
+    files::{ReadLimit, read_any},
+    limits::Limits,
+};
+
+/// Reads and parses the rules.
+pub(crate) fn read_rules(file: &Path, limits: &Limits) -> Result<Rules> {
+    let limit = ReadLimit {
+        name: "file-size",
+        bytes: limits.file_size,
+    };
+    let content = read_any(file, limit).map_err(|error| {
+        if file.is_dir() {
+            Error::new("unreadable", "this is a directory, not a file with rules").with_file(file)
+        } else {
+            error
+        }
+    })?;
+    parse_rules(content.expose(), limits).map_err(|error| error.with_file(file))
+}
+
+/// Parses the rules. The error does not name the file.
+pub(crate) fn parse_rules(content: &[u8], limits: &Limits) -> Result<Rules> {
+    let text = yaml::decode(content).map_err(|error| {
+        Error::new("invalid-rules", error.message).with_position(Position {
+            line: error.line,
+            column: error.column,
+        })
+    })?;
+    let limits = yaml::Limits {
+        nesting: limits.nesting,
+        nodes: limits.values,
+    };
+    Ok(Rules::parse_with(&text, limits)?)
+}
+
+impl From<RulesError> for Error {
+    fn from(error: RulesError) -> Self {
+        let shown = Self::new(error.code, error.message).with_position(Position {
+            line: error.line,
+            column: error.column,
+        });
+        match error.hint {
+            Some(hint) => shown.with_hint(hint),
+            None => shown,
+        }
+    }
+}
