@@ -25,6 +25,9 @@ _secretsctl() {
             secretsctl,encrypt)
                 cmd="secretsctl__subcmd__encrypt"
                 ;;
+            secretsctl,explain)
+                cmd="secretsctl__subcmd__explain"
+                ;;
             secretsctl,help)
                 cmd="secretsctl__subcmd__help"
                 ;;
@@ -54,6 +57,9 @@ _secretsctl() {
                 ;;
             secretsctl__subcmd__help,encrypt)
                 cmd="secretsctl__subcmd__help__subcmd__encrypt"
+                ;;
+            secretsctl__subcmd__help,explain)
+                cmd="secretsctl__subcmd__help__subcmd__explain"
                 ;;
             secretsctl__subcmd__help,help)
                 cmd="secretsctl__subcmd__help__subcmd__help"
@@ -107,7 +113,7 @@ _secretsctl() {
 
     case "${cmd}" in
         secretsctl)
-            opts="-C -i -v -q -h -V --directory --config-file --identity --socket --json --color --verbose --quiet --help --version completion decrypt encrypt identity list man reload status wait help"
+            opts="-C -i -v -q -h -V --directory --config-file --identity --socket --json --color --verbose --quiet --help --version completion decrypt encrypt explain identity list man reload status wait help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -326,8 +332,50 @@ _secretsctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        secretsctl__subcmd__explain)
+            opts="-C -i -v -q -h --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         secretsctl__subcmd__help)
-            opts="completion decrypt encrypt identity list man reload status wait help"
+            opts="completion decrypt encrypt explain identity list man reload status wait help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -369,6 +417,20 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__help__subcmd__encrypt)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__help__subcmd__explain)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

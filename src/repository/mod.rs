@@ -29,7 +29,7 @@ use crate::{
 };
 
 pub(crate) use find::{Found, Rules, find, matched_text, working_directory};
-pub(crate) use rules::{parse_rules, read_rules};
+pub(crate) use rules::read_rules;
 pub(crate) use walk::Walk;
 
 /// The name of the rules.
