@@ -70,11 +70,13 @@ impl Host {
         let key = AgeKey::generate(&dir, "key");
         let programs = tempfile::tempdir().unwrap();
         fs::set_permissions(programs.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        fs::copy(
-            env!("CARGO_BIN_EXE_secretsd"),
-            programs.path().join("secretsd"),
-        )
-        .unwrap();
+        // Not by this process: another test may be starting a program just now, and a file that a child still has open
+        // for writing cannot be run.
+        let mut install = Command::new("install");
+        install
+            .args(["-m", "755", env!("CARGO_BIN_EXE_secretsd")])
+            .arg(programs.path());
+        run(&mut install).expect(0);
         let host = Self {
             dir,
             key,

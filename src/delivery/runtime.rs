@@ -78,13 +78,19 @@ impl Runtime {
         refuse_store(&parent.join(name), link)?;
         check_parent(&parent)?;
         let base = generations_directory(&parent.join(name));
-        create_base(&base)?;
+        // All that can be refused is refused before anything is made.
+        let which = Which::examine(&parent.join(name), &base)?;
+        let created = create_base(&base)?;
         let (base_dir, file_system, mounted) = memory_file_system(&base)?;
         if !file_system.memory {
-            check_disk(link, &file_system, allowed)?;
+            check_disk(link, &file_system, allowed).inspect_err(|_| {
+                if created {
+                    let _ = fs::remove_dir(&base);
+                }
+            })?;
         }
         lock(&base_dir, &base)?;
-        let switch = Switch::find(&parent, name, &base, &base_dir)?;
+        let switch = Switch::open(which, &parent, name, &base, &base_dir)?;
         Ok(Self {
             link: link.to_owned(),
             base,
@@ -182,40 +188,60 @@ impl Runtime {
     }
 }
 
-impl Switch {
-    fn find(parent: &Path, name: &str, base: &Path, base_dir: &OwnedFd) -> Result<Self> {
-        let path = parent.join(name);
-        let outside = |path: PathBuf| {
-            let directory = open_directory(parent)?;
-            Ok(Self {
-                directory,
-                name: name.to_owned(),
-                prefix: base.to_owned(),
-                path,
-            })
-        };
-        let Ok(metadata) = fs::symlink_metadata(&path) else {
-            return outside(path);
+/// Which link is switched.
+enum Which {
+    /// `/run/secrets` itself.
+    Outside,
+    /// `/run/secrets.d/current`.
+    Inside,
+}
+
+impl Which {
+    /// Looks at what is in the place of the link.
+    fn examine(path: &Path, base: &Path) -> Result<Self> {
+        let Ok(metadata) = fs::symlink_metadata(path) else {
+            return Ok(Self::Outside);
         };
         if metadata.is_dir() {
             // An empty one may have been made by an installer; one with content is not ours to remove.
-            return match fs::remove_dir(&path) {
-                Ok(()) => outside(path),
-                Err(error) => Err(unusable(
-                    &path,
-                    format!("is a directory in the place of the link: {error}"),
-                )
-                .with_hint("move its content away, or choose another runtime directory")),
+            return match fs::read_dir(path).map(|mut entries| entries.next().is_none()) {
+                Ok(true) => Ok(Self::Outside),
+                _ => Err(unusable(path, "is a directory in the place of the link")
+                    .with_hint("move its content away, or choose another runtime directory")),
             };
         }
         if !metadata.is_symlink() {
-            return Err(unusable(&path, "is a file in the place of the link")
+            return Err(unusable(path, "is a file in the place of the link")
                 .with_hint("remove it, or choose another runtime directory"));
         }
-        let target = fs::read_link(&path)
-            .map_err(|error| unusable(&path, format!("cannot be read: {error}")))?;
-        let target = parent.join(target);
+        let target = fs::read_link(path)
+            .map_err(|error| unusable(path, format!("cannot be read: {error}")))?;
+        let target = path.parent().unwrap_or(Path::new("/")).join(target);
         if target == base.join(CURRENT) {
+            return Ok(Self::Inside);
+        }
+        let below = target.strip_prefix(base).ok().and_then(Path::to_str);
+        if below.and_then(generation_number).is_some() {
+            return Ok(Self::Outside);
+        }
+        refuse_store(&fs::canonicalize(&target).unwrap_or(target.clone()), path)?;
+        Err(unusable(
+            path,
+            format!("is a link to {}, which is not secretsd's", target.display()),
+        )
+        .with_hint("remove the link, or choose another runtime directory"))
+    }
+}
+
+impl Switch {
+    fn open(
+        which: Which,
+        parent: &Path,
+        name: &str,
+        base: &Path,
+        base_dir: &OwnedFd,
+    ) -> Result<Self> {
+        if matches!(which, Which::Inside) {
             let directory = rustix::io::fcntl_dupfd_cloexec(base_dir, 3)
                 .map_err(|error| unusable(base, format!("cannot be opened: {error}")))?;
             let path = base.join(CURRENT);
@@ -226,20 +252,22 @@ impl Switch {
                 path,
             });
         }
-        let number = target
-            .strip_prefix(base)
-            .ok()
-            .and_then(Path::to_str)
-            .and_then(generation_number);
-        if number.is_none() {
-            refuse_store(&fs::canonicalize(&target).unwrap_or(target.clone()), &path)?;
-            return Err(unusable(
-                &path,
-                format!("is a link to {}, which is not secretsd's", target.display()),
-            )
-            .with_hint("remove the link, or choose another runtime directory"));
+        let path = parent.join(name);
+        if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
+            fs::remove_dir(&path).map_err(|error| {
+                unusable(
+                    &path,
+                    format!("is a directory in the place of the link: {error}"),
+                )
+                .with_hint("remove it, or choose another runtime directory")
+            })?;
         }
-        outside(path)
+        Ok(Self {
+            directory: open_directory(parent)?,
+            name: name.to_owned(),
+            prefix: base.to_owned(),
+            path,
+        })
     }
 }
 
@@ -294,9 +322,10 @@ fn check_parent(parent: &Path) -> Result<()> {
     }
 }
 
-fn create_base(base: &Path) -> Result<()> {
+/// Answers whether it was not there before.
+fn create_base(base: &Path) -> Result<bool> {
     match fs::DirBuilder::new().mode(DIRECTORY_MODE).create(base) {
-        Ok(()) => return set_mode(base),
+        Ok(()) => return set_mode(base).map(|()| true),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(error) => {
             return Err(unusable(base, format!("cannot be created: {error}")).with_hint(match error.kind() {
@@ -319,7 +348,7 @@ fn create_base(base: &Path) -> Result<()> {
         return Err(unusable(base, "is not a directory")
             .with_hint("remove it: secretsd makes the directory itself"));
     }
-    Ok(())
+    Ok(false)
 }
 
 /// The mode at creation passes through the umask.
