@@ -289,7 +289,7 @@ impl<'t> Parser<'t> {
                 text: String::new(),
                 style: Style::Plain,
             },
-            span: place.index..place.index,
+            span: place.index.min(self.text.len())..place.index.min(self.text.len()),
             line: place.line + 1,
             column: place.column + 1,
             tag: properties.tag,

@@ -30,7 +30,7 @@ pub(super) fn splice(
 ) -> Result<Secret> {
     let indent = indent(&read.stream);
     let mut edits = Edits::new();
-    let mut list_comments: BTreeMap<NodeId, lists::Comments<'_>> = BTreeMap::new();
+    let mut list_comments: BTreeMap<NodeId, lists::Comments> = BTreeMap::new();
     let cuts = cuts(text, &read.stream)?;
     for (site, replacement) in replacements {
         let Some(place) = read.places.get(*site) else {
@@ -149,7 +149,14 @@ pub(super) fn replace_scalar(
         edits.replace(span.clone(), " ".to_owned());
     }
     let end = line_end(text, span.end);
-    edits.replace(span, line);
+    let touches = text
+        .get(span.end..)
+        .is_some_and(|rest| rest.starts_with('#'));
+    edits.replace(span.clone(), line);
+    if touches {
+        // Behind quotes a comment needs no blank.
+        edits.replace(span.end..span.end, " ".to_owned());
+    }
     if let Some(below) = below {
         edits.replace(end..end, below);
     }
@@ -208,7 +215,7 @@ fn cuts(text: &str, stream: &Stream) -> Result<Vec<Cut>> {
                     entries,
                 } => cut_flow(text, stream, document, entries, key, value),
                 Content::Mapping { entries, .. } => {
-                    cut_block(text, stream, document, entries.len() == 1, key, value)
+                    cut_block(text, stream, entries.len() == 1, key, value)
                 }
                 _ => continue,
             };
@@ -218,14 +225,7 @@ fn cuts(text: &str, stream: &Stream) -> Result<Vec<Cut>> {
     Ok(cuts)
 }
 
-fn cut_block(
-    text: &str,
-    stream: &Stream,
-    document: &Document,
-    only: bool,
-    key: NodeId,
-    value: NodeId,
-) -> Cut {
+fn cut_block(text: &str, stream: &Stream, only: bool, key: NodeId, value: NodeId) -> Cut {
     let start = stream.node(key).outer_start();
     let line = line_start(text, start);
     // `--- sops:` and `? sops` are possible, if nobody writes them.
@@ -235,7 +235,6 @@ fn cut_block(
         "?" => line + before.len() - 1,
         _ => start,
     };
-    let _ = document;
     let end = line_end(
         text,
         stream.node(value).span.end.max(stream.node(key).span.end),

@@ -242,20 +242,27 @@ fn add(
             edits.replace(at..at, lines);
         }
         // An empty document: `{}`, `null`, `~` or nothing at all.
-        _ => {
+        _ if root.span.is_empty() => {
             edits.remove(root.outer_start()..root.span.end);
-            let at = if root.span.is_empty() {
-                end(text, read, index)
-            } else {
-                line_end(text, root.span.end)
-            };
-            let behind = text.get(at..).unwrap_or_default();
-            let at = if root.span.is_empty() {
-                at
-            } else {
-                at + usize::from(behind.starts_with('\n'))
-            };
+            let at = end(text, read, index);
             edits.replace(at..at, format!("{}{gap}{block}", opening(text, at)));
+        }
+        _ => {
+            let start = root.outer_start();
+            let line = line_start(text, start);
+            let end = line_end(text, root.span.end);
+            let alone = |range| {
+                text.get(range)
+                    .is_some_and(|rest: &str| rest.trim().is_empty())
+            };
+            let next =
+                end + usize::from(text.get(end..).is_some_and(|rest| rest.starts_with('\n')));
+            if alone(line..start) && alone(root.span.end..end) {
+                edits.replace(line..next, format!("{gap}{block}"));
+            } else {
+                edits.remove(start..root.span.end);
+                edits.replace(next..next, format!("{}{gap}{block}", opening(text, next)));
+            }
         }
     }
 }

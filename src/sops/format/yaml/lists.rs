@@ -7,13 +7,13 @@ use policy::yaml::{Content, NodeId, Stream};
 use crate::{
     error::{Error, Result},
     secret::Secret,
-    sops::{format::edit::Edits, tree::Span},
+    sops::format::edit::Edits,
 };
 
 use super::{column, refuse_at};
 
 /// Comment lines by the element that they were.
-pub(super) type Comments<'a> = BTreeMap<NodeId, Secret>;
+pub(super) type Comments = BTreeMap<NodeId, Secret>;
 
 /// Turns elements of a list into comment lines.
 ///
@@ -23,7 +23,7 @@ pub(super) fn turn_into_comments(
     text: &str,
     stream: &Stream,
     sequence: NodeId,
-    comments: &Comments<'_>,
+    comments: &Comments,
     edits: &mut Edits,
 ) -> Result<()> {
     let Content::Sequence { items, flow: false } = &stream.node(sequence).content else {
@@ -38,7 +38,6 @@ pub(super) fn turn_into_comments(
         text,
         stream,
         items,
-        column: stream.node(sequence).column - 1,
     };
     let leading = items
         .iter()
@@ -74,18 +73,11 @@ struct List<'a> {
     text: &'a str,
     stream: &'a Stream,
     items: &'a [NodeId],
-    /// Of its dashes, from 0.
-    column: usize,
 }
 
 impl List<'_> {
     /// The list holds nothing but comments.
-    fn empty(
-        &self,
-        comments: &Comments<'_>,
-        above: Option<usize>,
-        edits: &mut Edits,
-    ) -> Result<()> {
+    fn empty(&self, comments: &Comments, above: Option<usize>, edits: &mut Edits) -> Result<()> {
         let start = self
             .items
             .first()
@@ -154,8 +146,7 @@ impl List<'_> {
 
     /// The dash that stands before this place on its line, with nothing but blanks between.
     fn dash_before(&self, place: usize) -> Option<usize> {
-        let before: Span = 0..place;
-        let line = self.text.get(before)?.trim_end_matches([' ', '\t']);
+        let line = self.text.get(..place)?.trim_end_matches([' ', '\t']);
         (line.ends_with('-') && line.len() < place).then(|| line.len() - 1)
     }
 
@@ -165,7 +156,6 @@ impl List<'_> {
             "an encrypted comment of a list does not stand on a line of its own",
         )
         .with_hint("write every element of the list on its own line, with its dash");
-        let _ = self.column;
         refuse_at(self.text, place, error)
     }
 }

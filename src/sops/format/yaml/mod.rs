@@ -118,3 +118,6 @@ fn line_end(text: &str, offset: usize) -> usize {
 fn refuse_at(text: &str, offset: usize, error: Error) -> Error {
     error.with_position(Position::of(text.as_bytes(), offset))
 }
+
+#[cfg(test)]
+mod tests;
