@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::support::{ctl, run};
+use crate::support::{Dir, ctl, daemon, run};
 
 #[test]
 fn generated_files_are_fresh() {
@@ -59,6 +59,14 @@ fn the_configuration_page_knows_every_key_of_the_example() {
             );
         }
     }
+}
+
+#[test]
+fn the_example_configuration_is_accepted() {
+    let dir = Dir::new();
+    let file = dir.write("secretsd.yaml", read("contrib/secretsd.example.yaml"));
+    let ran = run(daemon(["--check-config", "--config"]).arg(file)).expect(0);
+    assert!(ran.stderr.is_empty(), "{ran}");
 }
 
 #[test]
@@ -141,6 +149,8 @@ fn generated() -> BTreeMap<PathBuf, Vec<u8>> {
         files.insert(PathBuf::from(file), output(&["man", &command]));
     }
     files.insert(PathBuf::from("contrib/man/secretsctl.1"), main);
+    let page = run(&mut daemon(["--man"])).expect(0).stdout;
+    files.insert(PathBuf::from("contrib/man/secretsd.8"), page);
     files
 }
 

@@ -53,6 +53,10 @@ pub(crate) struct Arguments {
     /// With --repository: where to listen [default: /run/secretsd/control, without root $XDG_RUNTIME_DIR/secretsd/control]
     #[arg(long, value_name = "PATH", requires = "repository")]
     socket: Option<PathBuf>,
+
+    /// Print the manual page
+    #[arg(long, hide = true, exclusive = true)]
+    pub(crate) man: bool,
 }
 
 impl Arguments {

@@ -18,9 +18,11 @@ mod worker;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::{
+    error::Result,
+    manual,
     output::{Color, Outcome, Output, Settings, Verbosity},
     usage::Usage,
 };
@@ -43,7 +45,9 @@ pub fn main() -> ExitCode {
         Err(Usage::Wrong(error)) => return output.finish(Err(error)),
     };
     let source = arguments.source();
-    let result = if arguments.check_config {
+    let result = if arguments.man {
+        print_manual(&mut output)
+    } else if arguments.check_config {
         once::check(&source, &mut output)
     } else if arguments.once {
         once::deliver(&source, &mut output)
@@ -51,4 +55,15 @@ pub fn main() -> ExitCode {
         serve::serve(source, arguments.remove_on_exit, &mut output)
     };
     output.finish(result)
+}
+
+/// `--man` is for packagers; `contrib/man` holds what it prints.
+fn print_manual(output: &mut Output) -> Result<Outcome> {
+    let page = manual::page(
+        Arguments::command(),
+        "8",
+        &[("secretsd.yaml", "5"), ("secretsctl", "1")],
+    )?;
+    output.verbatim(&page)?;
+    Ok(Outcome::Fine)
 }
