@@ -61,16 +61,24 @@ impl<'s> Decoder<'s> {
                 column: node.column,
             };
         }
-        let before = self.text.get(..start).unwrap_or_default();
-        Position {
-            line: before.matches('\n').count() + 1,
-            column: before
+        // Counted from the node and not from the start of the text, which would take the square of the text's length.
+        let between = self.text.get(start..node.span.start).unwrap_or_default();
+        let lines = between.matches('\n').count();
+        let column = if lines == 0 {
+            node.column.saturating_sub(between.chars().count())
+        } else {
+            let before = self.text.get(..start).unwrap_or_default();
+            before
                 .rsplit('\n')
                 .next()
                 .unwrap_or_default()
                 .chars()
                 .count()
-                + 1,
+                + 1
+        };
+        Position {
+            line: node.line - lines.min(node.line),
+            column,
         }
     }
 
