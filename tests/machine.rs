@@ -269,7 +269,10 @@ impl Machine {
     /// The same as a command of `user`.
     pub(crate) fn ctl_command(&self, user: User, args: &[&str]) -> Command {
         let mut command = Command::new(self.programs.path().join("secretsctl"));
-        command.arg("--socket").arg(self.socket()).args(args);
+        if !args.contains(&"--socket") {
+            command.arg("--socket").arg(self.socket());
+        }
+        command.args(args);
         clean(&mut command);
         as_user(user, command)
     }

@@ -5,12 +5,15 @@
 //! start at the same time from taking it from each other.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, Permissions},
     io,
     os::{
         fd::AsFd as _,
         unix::{
-            fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
+            fs::{
+                DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _,
+                PermissionsExt as _,
+            },
             net::{UnixListener, UnixStream},
         },
     },
@@ -97,16 +100,20 @@ impl Drop for ControlSocket {
 
 /// Makes the directory where it is missing, and refuses one in which others could replace the socket.
 fn prepare_directory(directory: &Path) -> Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(directory)
-        .map_err(|error| {
-            failure(
-                directory,
-                format!("cannot make the directory of the control socket: {error}"),
-            )
-        })?;
+    if !directory.exists() {
+        // The mode is set again because the umask may have taken from it what readers need.
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(directory)
+            .and_then(|()| fs::set_permissions(directory, Permissions::from_mode(0o755)))
+            .map_err(|error| {
+                failure(
+                    directory,
+                    format!("cannot make the directory of the control socket: {error}"),
+                )
+            })?;
+    }
     let metadata = fs::metadata(directory).map_err(|error| {
         failure(
             directory,

@@ -44,6 +44,7 @@ pub fn main() -> ExitCode {
         }
         Err(Usage::Wrong(error)) => return output.finish(Err(error)),
     };
+    harden::harden();
     let source = arguments.source();
     let result = if arguments.man {
         print_manual(&mut output)

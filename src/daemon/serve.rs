@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{args::Source, harden::harden, log, once, run::Daemon, worker::Worker};
+use super::{args::Source, log, once, run::Daemon, worker::Worker};
 use crate::{
     config::Config,
     control::{Readers, server, socket::ControlSocket},
@@ -18,7 +18,6 @@ const KEEP_THREAD: Duration = Duration::from_secs(2);
 pub(super) fn serve(source: Source, remove_on_exit: bool, output: &mut Output) -> Result<Outcome> {
     let config = once::load(&source, output)?;
     let log = log::start(config.log);
-    harden();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // One job runs at a time.
