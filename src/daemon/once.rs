@@ -16,7 +16,6 @@ const NAMED: usize = 4;
 
 /// Delivers once.
 pub(super) fn deliver(source: &Source, output: &mut Output) -> Result<Outcome> {
-    super::harden::harden();
     let config = load(source, output)?;
     let mut delivery = Delivery::open(&config)?;
     for warning in delivery.warnings() {
