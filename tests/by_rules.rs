@@ -255,6 +255,11 @@ fn no_configuration_is_needed() {
     run(&mut command).expect(2);
     run(command.env("XDG_RUNTIME_DIR", host.dir.join("run"))).expect(0);
     assert_eq!(host.secret("a.yaml/k"), b"1");
+
+    let ran = host.sh("rm -r $D/run/secrets*; exec $S --once --repository $D/repo --identity $D/none --runtime-directory $D/run/secrets");
+    let ran = ran.expect(2);
+    assert!(ran.stderr.contains("/none"), "{ran}");
+    assert!(ran.stderr.contains("no identity can be used"), "{ran}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::args::Source;
 use crate::{
-    config::{Config, Principal},
+    config::{Config, Deliver, Principal},
     delivery::{Delivery, Owners, Report},
     error::{Error, Result},
     identity::{Identities, IdentityFile, Plugins, Terminal},
@@ -34,6 +34,15 @@ pub(super) fn deliver(source: &Source, output: &mut Output) -> Result<Outcome> {
         output.error(&error);
     }
     let in_place = report.in_place();
+    if degraded + in_place == 0 && config.deliver == Deliver::ByRules && !is_known(&identities) {
+        let unusable = Error::new(
+            "no-identity",
+            "nothing is delivered by rules: no identity can be used, so nothing is known to be for this host",
+        );
+        return Err(
+            unusable.with_hint("name a readable file with an age identity or an SSH private key that needs no passphrase, or list the secrets")
+        );
+    }
     if degraded > 0 && in_place == 0 {
         return Err(Error::new(
             "nothing-delivered",
@@ -136,6 +145,13 @@ fn errors(report: &Report) -> Vec<Error> {
         }
     };
     groups.into_iter().map(describe).collect()
+}
+
+/// Whether it is known whom at least one identity answers to.
+fn is_known(identities: &Identities) -> bool {
+    identities
+        .iter()
+        .any(|identity| identity.recipients().next().is_some())
 }
 
 /// With a person at the terminal, if there is one: this is no daemon.
