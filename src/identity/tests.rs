@@ -543,3 +543,74 @@ fn recipients_of_a_plugin_are_known_from_comments() {
     assert_eq!(identities.recipients(), ["age1card1qqq"]);
     assert_eq!(identities.iter().next().unwrap().plugin(), Some("card"));
 }
+
+/// One byte changed, a piece cut out or doubled: whatever it is then, it is an answer and no panic.
+fn damage(bytes: &[u8], at: usize, kind: u8, byte: u8) -> Vec<u8> {
+    let at = at % bytes.len().max(1);
+    let (head, tail) = bytes.split_at(at);
+    match kind % 4 {
+        0 => [head, &[byte], tail.get(1..).unwrap_or_default()].concat(),
+        1 => head.to_vec(),
+        2 => [head, tail.get(usize::from(byte)..).unwrap_or_default()].concat(),
+        _ => [head, &vec![byte; usize::from(byte)], tail].concat(),
+    }
+}
+
+fn damaged_keys(cases: u32) {
+    use base64::{Engine as _, prelude::BASE64_STANDARD};
+    use proptest::{
+        prelude::any,
+        test_runner::{Config, TestRunner},
+    };
+
+    let directory = tempfile::tempdir().unwrap();
+    let mut inputs = Vec::new();
+    for arguments in [
+        &["-t", "ed25519", "-N", ""][..],
+        &["-t", "ed25519", "-N", "12345"],
+        &["-t", "rsa", "-N", ""],
+        &["-t", "rsa", "-N", "", "-m", "PEM"],
+    ] {
+        let path = ssh_keygen(directory.path(), arguments);
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.trim().lines().collect();
+        let [begin, body @ .., end] = lines.as_slice() else {
+            panic!("no PEM")
+        };
+        let body = BASE64_STANDARD.decode(body.concat()).unwrap();
+        let public = fs::read_to_string(path.with_extension("pub")).unwrap();
+        let words: Vec<&str> = public.split_whitespace().collect();
+        let blob = BASE64_STANDARD.decode(words[1]).unwrap();
+        inputs.push((format!("{begin}\n"), body, format!("\n{end}\n")));
+        inputs.push((format!("{} ", words[0]), blob, String::new()));
+    }
+    let mut runner = TestRunner::new(Config::with_cases(cases));
+    let changes = (0..inputs.len(), any::<usize>(), any::<u8>(), any::<u8>());
+    runner
+        .run(&changes, |(input, at, kind, byte)| {
+            let (begin, body, end) = &inputs[input];
+            let body = damage(body, at, kind, byte);
+            let mut text = begin.clone();
+            if end.is_empty() {
+                text.push_str(&BASE64_STANDARD.encode(body));
+                let _ = wrap(&text, DATA_KEY, &Plugins::none());
+            } else {
+                for line in BASE64_STANDARD.encode(body).as_bytes().chunks(64) {
+                    text.push_str(std::str::from_utf8(line).unwrap());
+                    text.push('\n');
+                }
+                text.push_str(end.trim_start());
+                let parsed = text::parse("test", Secret::from(text), text::Content::Any);
+                if let Ok([identity]) = parsed.as_deref() {
+                    let _ = identity.recipients().count();
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn damaged_keys_do_no_harm() {
+    damaged_keys(256);
+}
