@@ -90,6 +90,25 @@ impl Setup {
         command
     }
 
+    /// A configuration that delivers the file to `memory` with the plugins that `allow` names.
+    fn configuration(&self, memory: &Dir, allow: &str) -> PathBuf {
+        self.dir.write(
+            "secretsd.yaml",
+            format!(
+                "repository: {}\nruntime-directory: {}\nidentities:\n  - plugin-identity-file: {}\n\
+                 plugins: {{ directories: [{}], allow: {allow} }}\nsocket: {{ path: {} }}\n\
+                 secrets:\n  password: {{ file: secret.yaml, key: [password], owner: {}, group: {} }}\n",
+                self.dir.path().display(),
+                memory.join("secrets").display(),
+                self.identity.display(),
+                self.plugins.display(),
+                memory.join("control/socket").display(),
+                rustix::process::geteuid().as_raw(),
+                rustix::process::getegid().as_raw(),
+            ),
+        )
+    }
+
     fn asks(&self, script: &str) {
         self.dir.write("plugins/ask", script);
     }
@@ -262,16 +281,8 @@ fn an_interrupt_ends_the_plugin_too() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let plugin = loop {
-        match fs::read_to_string(&pid) {
-            Ok(text) if text.ends_with('\n') => break text.trim().to_owned(),
-            _ => std::thread::sleep(std::time::Duration::from_millis(10)),
-        }
-    };
-    let id = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130));
+    let plugin = wait_for_pid(&pid);
+    assert_eq!(terminate(child, rustix::process::Signal::INT), Some(130));
     assert!(!Path::new("/proc").join(plugin).exists());
 }
 
@@ -318,20 +329,7 @@ fn the_daemon_runs_allowed_plugins_only() {
     };
     memory.chmod("", 0o700);
     for (allow, code) in [("[]", 2), ("[toy]", 0)] {
-        let config = setup.dir.write(
-            "secretsd.yaml",
-            format!(
-                "repository: {}\nruntime-directory: {}\nidentities:\n  - plugin-identity-file: {}\n\
-                 plugins: {{ directories: [{}], allow: {allow} }}\n\
-                 secrets:\n  password: {{ file: secret.yaml, key: [password], owner: {}, group: {} }}\n",
-                setup.dir.path().display(),
-                memory.join("secrets").display(),
-                setup.identity.display(),
-                setup.plugins.display(),
-                rustix::process::geteuid().as_raw(),
-                rustix::process::getegid().as_raw(),
-            ),
-        );
+        let config = setup.configuration(&memory, allow);
         let mut command = daemon(["--once", "--config"]);
         command
             .arg(&config)
@@ -342,4 +340,42 @@ fn the_daemon_runs_allowed_plugins_only() {
         assert_eq!(setup.dir.exists("log"), code == 0);
     }
     assert_eq!(memory.read("secrets/password"), "hunter2");
+}
+
+#[test]
+fn a_daemon_that_stops_ends_its_plugin() {
+    let Some(setup) = Setup::new() else { return };
+    let Some(memory) = Dir::in_memory("a_daemon_that_stops_ends_its_plugin") else {
+        return;
+    };
+    memory.chmod("", 0o700);
+    let pid = setup.dir.join("pid");
+    setup.asks(&format!("echo $$ > '{}'; sleep 1000", pid.display()));
+    let config = setup.configuration(&memory, "[toy]");
+    let child = daemon(["--config"])
+        .arg(&config)
+        .env("TOY_LOG", setup.dir.join("log"))
+        .env("XDG_RUNTIME_DIR", memory.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let plugin = wait_for_pid(&pid);
+    terminate(child, rustix::process::Signal::TERM);
+    assert!(!Path::new("/proc").join(plugin).exists());
+}
+
+fn wait_for_pid(file: &Path) -> String {
+    loop {
+        match fs::read_to_string(file) {
+            Ok(text) if text.ends_with('\n') => return text.trim().to_owned(),
+            _ => std::thread::sleep(std::time::Duration::from_millis(10)),
+        }
+    }
+}
+
+fn terminate(child: std::process::Child, signal: rustix::process::Signal) -> Option<i32> {
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, signal).unwrap();
+    child.wait_with_output().unwrap().status.code()
 }

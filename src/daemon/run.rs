@@ -25,6 +25,7 @@ use crate::{
     control::server::{Daemon as Handles, ReloadRequest, ReloadResult, Snapshot},
     delivery::Report,
     error::{Error, Result},
+    identity::Cancel,
 };
 
 /// Reloads that may wait to be noticed.
@@ -45,6 +46,8 @@ pub(super) struct Daemon {
     /// Here while no job runs.
     worker: Option<Worker>,
     job: Option<Job>,
+    /// Ends plugins of a job that runs.
+    plugins: Cancel,
     pending: Option<Pending>,
     retry: Retry,
     /// Until the first job has ended.
@@ -81,6 +84,7 @@ impl Daemon {
         let (shown, state) = watch::channel(state::starting(&worker.config, &worker.facts()));
         let (reload, reloads) = mpsc::channel(RELOADS);
         let daemon = Self {
+            plugins: worker.plugins.clone(),
             worker: Some(worker),
             job: None,
             pending: None,
@@ -130,6 +134,7 @@ impl Daemon {
     pub(super) async fn stop(mut self, remove: bool) -> Result<()> {
         self.service.stopping();
         if let Some(job) = self.job.take() {
+            self.plugins.fire();
             match timeout(STOP, job).await {
                 Ok(Ok((worker, _))) => self.worker = Some(worker),
                 _ => tracing::warn!("stopping in the middle of a delivery"),

@@ -11,7 +11,7 @@ use crate::{
     control::protocol,
     delivery::{Delivery, Report},
     error::{Error, Result},
-    identity::{Identities, IdentityFile, Plugins, State},
+    identity::{Cancel, Identities, IdentityFile, Plugins, State},
 };
 
 /// What the daemon owns.
@@ -20,6 +20,8 @@ pub(super) struct Worker {
     source: Source,
     pub(super) config: Config,
     identities: Identities,
+    /// Ends plugins that run, when the daemon stops.
+    pub(super) plugins: Cancel,
     delivery: Delivery,
     followed: Followed,
     /// Of the last job, where it was needed.
@@ -54,9 +56,11 @@ impl Worker {
     /// Reads the keys and opens the runtime directory. Must be called on the runtime, for the watcher's sake.
     pub(super) fn new(source: Source, config: Config, log: log::Handle) -> Result<Self> {
         let delivery = Delivery::open(&config)?;
+        let plugins = Cancel::new()?;
         Ok(Self {
             watcher: Watcher::new(config.watch.poll),
-            identities: identities(&config),
+            identities: identities(&config, &plugins),
+            plugins,
             followed: followed(&config),
             fingerprint: None,
             refused: None,
@@ -141,7 +145,7 @@ impl Worker {
                 self.refused = Some(error);
             }
         }
-        self.identities = identities(&self.config);
+        self.identities = identities(&self.config, &self.plugins);
         self.watcher.set_poll(self.config.watch.poll);
         self.log.set_level(self.config.log.level);
         let followed = followed(&self.config);
@@ -200,7 +204,7 @@ fn first(mut errors: Vec<Error>) -> Error {
     error
 }
 
-fn identities(config: &Config) -> Identities {
+fn identities(config: &Config, cancel: &Cancel) -> Identities {
     let files: Vec<IdentityFile> = config
         .identities
         .iter()
@@ -211,7 +215,8 @@ fn identities(config: &Config) -> Identities {
     let plugins = Plugins::configured(
         config.plugins.directories.clone(),
         config.plugins.allow.clone(),
-    );
+    )
+    .with_cancel(cancel.clone());
     Identities::from_configuration(&files, plugins)
 }
 
