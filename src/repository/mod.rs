@@ -28,7 +28,7 @@ use crate::{
     secret::Secret,
 };
 
-pub(crate) use find::{Found, Rules, find, matched_text, working_directory};
+pub(crate) use find::{Rules, find, matched_text};
 pub(crate) use rules::read_rules;
 pub(crate) use walk::Walk;
 
