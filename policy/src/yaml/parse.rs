@@ -3,13 +3,18 @@
 //! go-yaml is not symmetric here: the start of a block collection takes no comments, its end does; a comment is lost where
 //! two claim the same place. Every step that looks odd below is observable in what sops makes of a file.
 
+mod attach;
+mod flow;
+
 use std::{
     collections::{HashMap, hash_map::Entry},
     mem,
 };
 
+use self::attach::lines;
+
 use super::{
-    Anchor, Comments, Content, DEEPEST, Document, Limits, Node, NodeId, Span, Stream, Style, Tag,
+    Anchor, Comments, Content, DEEPEST, Document, Limits, Node, NodeId, Stream, Style, Tag,
     YamlError,
     comments::{Lexer, Part},
     scalar,
@@ -385,132 +390,6 @@ impl<'t> Parser<'t> {
         Ok(())
     }
 
-    fn flow_sequence(&mut self, id: NodeId) -> Result<(), YamlError> {
-        self.attach_head(id);
-        let open = self.lexer.skip()?.start;
-        let mut items = Vec::new();
-        loop {
-            let token = self.lexer.peek()?;
-            if let Kind::FlowSequenceEnd = token.kind {
-                break;
-            }
-            if !items.is_empty() {
-                if !matches!(token.kind, Kind::FlowEntry) {
-                    let message = format!(
-                        "did not find expected ',' or ']' for the '[' of line {}",
-                        open.line + 1
-                    );
-                    return Err(token.start.error(message));
-                }
-                self.lexer.skip()?;
-            }
-            let token = self.lexer.peek()?;
-            let place = token.start;
-            match token.kind {
-                Kind::FlowSequenceEnd => break,
-                Kind::Key => items.push(self.add(Properties::default(), place, Self::pair)?),
-                _ => items.push(self.node(false, false)?),
-            }
-        }
-        self.end_flow(id, Content::Sequence { items, flow: true })
-    }
-
-    /// `[key: value]`: a mapping of one entry without braces.
-    fn pair(&mut self, id: NodeId) -> Result<(), YamlError> {
-        self.lexer.skip()?;
-        let token = self.lexer.peek()?;
-        let place = token.start;
-        let key = match token.kind {
-            Kind::Value | Kind::FlowEntry | Kind::FlowSequenceEnd => self.missing(place)?,
-            _ => self.node(false, false)?,
-        };
-        let value = self.flow_value()?;
-        let end = self.stream.node(value).span.end;
-        self.set(
-            id,
-            Content::Mapping {
-                entries: vec![(key, value)],
-                flow: true,
-            },
-            end,
-        );
-        Ok(())
-    }
-
-    fn flow_mapping(&mut self, id: NodeId) -> Result<(), YamlError> {
-        self.attach_head(id);
-        let open = self.lexer.skip()?.start;
-        let mut entries = Vec::new();
-        loop {
-            let token = self.lexer.peek()?;
-            if let Kind::FlowMappingEnd = token.kind {
-                break;
-            }
-            if !entries.is_empty() {
-                if !matches!(token.kind, Kind::FlowEntry) {
-                    let message = format!(
-                        "did not find expected ',' or '}}' for the '{{' of line {}",
-                        open.line + 1
-                    );
-                    return Err(token.start.error(message));
-                }
-                self.lexer.skip()?;
-            }
-            let (key, value) = match self.lexer.peek()?.kind {
-                Kind::FlowMappingEnd => break,
-                Kind::Key => {
-                    self.lexer.skip()?;
-                    let token = self.lexer.peek()?;
-                    let place = token.start;
-                    let key = match token.kind {
-                        Kind::Value | Kind::FlowEntry | Kind::FlowMappingEnd => {
-                            self.missing(place)?
-                        }
-                        _ => self.node(false, false)?,
-                    };
-                    let value = self.flow_value()?;
-                    (key, value)
-                }
-                _ => {
-                    let key = self.node(false, false)?;
-                    let place = self.lexer.peek()?.start;
-                    (key, self.missing(place)?)
-                }
-            };
-            self.pass_foot(value, key);
-            entries.push((key, value));
-        }
-        self.end_flow(
-            id,
-            Content::Mapping {
-                entries,
-                flow: true,
-            },
-        )
-    }
-
-    fn flow_value(&mut self) -> Result<NodeId, YamlError> {
-        if let Kind::Value = self.lexer.peek()?.kind {
-            self.lexer.skip()?;
-            let token = self.lexer.peek()?;
-            if !matches!(
-                token.kind,
-                Kind::FlowEntry | Kind::FlowMappingEnd | Kind::FlowSequenceEnd
-            ) {
-                return self.node(false, false);
-            }
-        }
-        let place = self.lexer.peek()?.start;
-        self.missing(place)
-    }
-
-    fn end_flow(&mut self, id: NodeId, content: Content) -> Result<(), YamlError> {
-        self.attach_end(id);
-        let end = self.lexer.skip()?.end;
-        self.set(id, content, end.index);
-        Ok(())
-    }
-
     fn block_sequence(&mut self, id: NodeId) -> Result<(), YamlError> {
         self.attach_stem(id);
         self.lexer.skip()?;
@@ -640,84 +519,6 @@ impl<'t> Parser<'t> {
             .map_or(start, |&item| self.stream.node(item).span.end);
         self.set(id, Content::Sequence { items, flow: false }, end);
     }
-
-    fn comments(&mut self, id: NodeId) -> Option<&mut Comments> {
-        self.stream
-            .nodes
-            .get_mut(id)
-            .map(|node| &mut **node.comments.get_or_insert_default())
-    }
-
-    /// Scalars and aliases take everything that was collected.
-    fn attach_all(&mut self, id: NodeId) {
-        let collected = mem::take(&mut self.lexer.collected);
-        self.stem.clear();
-        let (head, line, foot) = (
-            lines(collected.head),
-            lines(collected.line),
-            lines(collected.foot),
-        );
-        if head.len() + line.len() + foot.len() > 0
-            && let Some(comments) = self.comments(id)
-        {
-            *comments = Comments { head, line, foot };
-        }
-    }
-
-    /// So does a flow collection, but the comments at its end replace those on the line and below.
-    fn attach_head(&mut self, id: NodeId) {
-        let head = lines(mem::take(&mut self.lexer.collected).head);
-        self.stem.clear();
-        if !head.is_empty()
-            && let Some(comments) = self.comments(id)
-        {
-            comments.head = head;
-        }
-    }
-
-    fn attach_stem(&mut self, id: NodeId) {
-        let head = lines(mem::take(&mut self.stem));
-        if !head.is_empty()
-            && let Some(comments) = self.comments(id)
-        {
-            comments.head = head;
-        }
-    }
-
-    fn attach_end(&mut self, id: NodeId) {
-        let collected = mem::take(&mut self.lexer.collected);
-        self.stem.clear();
-        let (line, foot) = (lines(collected.line), lines(collected.foot));
-        if line.len() + foot.len() > 0
-            && let Some(comments) = self.comments(id)
-        {
-            comments.line = line;
-            comments.foot = foot;
-        }
-    }
-
-    /// A comment below a value is kept with its key, unless the key has one.
-    fn pass_foot(&mut self, value: NodeId, key: NodeId) {
-        if self.stream.node(key).comments().foot.is_empty() {
-            self.replace_foot(value, key);
-        }
-    }
-
-    /// Moves the foot comments of `from` to `to`, in place of those it has.
-    fn replace_foot(&mut self, from: NodeId, to: NodeId) {
-        if self.stream.node(from).comments().foot.is_empty() {
-            return;
-        }
-        let Some(foot) = self
-            .comments(from)
-            .map(|comments| mem::take(&mut comments.foot))
-        else {
-            return;
-        };
-        if let Some(comments) = self.comments(to) {
-            comments.foot = foot;
-        }
-    }
 }
 
 const LONG_PREFIX: &str = "tag:yaml.org,2002:";
@@ -738,14 +539,6 @@ fn split_at_gap(parts: &mut Vec<Part>) -> Vec<Part> {
         }
         None => Vec::new(),
     }
-}
-
-fn lines(parts: Vec<Part>) -> Vec<Span> {
-    let spans = parts.into_iter().filter_map(|part| match part {
-        Part::Line(span) => Some(span),
-        Part::Blank => None,
-    });
-    spans.collect()
 }
 
 #[cfg(test)]

@@ -280,7 +280,7 @@ fn encrypted(items: &[Item], replacements: &mut BTreeMap<SiteId, Replacement>) {
     for item in items {
         match item {
             Item::Comment(comment) => {
-                _ = replacements.insert(comment.site, Replacement::Encrypted("ENC[c]".to_owned()))
+                replacements.insert(comment.site, Replacement::Encrypted("ENC[c]".to_owned()));
             }
             Item::Entry { key, .. } if key == "clear" => {}
             Item::Entry { value, .. } | Item::Element(value) => match value {
