@@ -13,6 +13,7 @@ mod cli;
 mod config;
 mod control;
 mod daemon;
+mod decrypt;
 mod delivery;
 mod differential;
 mod docs;
