@@ -247,7 +247,11 @@ impl Reader<'_> {
                 Some(_) => {
                     return Err(self.error("a control character must be escaped in a string"));
                 }
-                None => return Err(self.error_at(start, "the string has no end")),
+                None => {
+                    return Err(self
+                        .error_at(start, "the string has no end")
+                        .with_hint("a quote is missing, or the file was cut short"));
+                }
             }
             let start = self.at;
             self.skip(|b| !matches!(b, b'"' | b'\\' | 0..0x20));

@@ -112,7 +112,22 @@ pub(super) fn replace(
     edits: &mut Edits,
 ) {
     let rendered = render::value(value, context(&read.stream, place, indent));
+    // A block that keeps its line breaks would keep the blank lines behind it, too.
+    if rendered.line.expose().ends_with(b"+")
+        && blank_line_follows(text, place.span.end)
+        && let PlainValue::Str(value) = value
+        && let Some(value) = value.expose_str()
+    {
+        let quoted = render::double_quoted(value);
+        return replace_scalar(text, read, place, quoted, None, edits);
+    }
     replace_scalar(text, read, place, rendered.line, rendered.below, edits);
+}
+
+fn blank_line_follows(text: &str, at: usize) -> bool {
+    let behind = text.get(line_end(text, at)..).unwrap_or_default();
+    let mut lines = behind.split('\n').skip(1);
+    lines.next().is_some_and(|line| line.trim().is_empty()) && lines.next().is_some()
 }
 
 /// The same with ready text: `line` for the place itself, `below` for the lines after it.
