@@ -163,7 +163,7 @@ pub(super) fn replace_scalar(
     {
         edits.replace(span.clone(), " ".to_owned());
     }
-    let end = line_end(text, span.end);
+    let after = span.end;
     let touches = text
         .get(span.end..)
         .is_some_and(|rest| rest.starts_with('#'));
@@ -173,6 +173,7 @@ pub(super) fn replace_scalar(
         edits.replace(span.end..span.end, " ".to_owned());
     }
     if let Some(below) = below {
+        let end = line_end(text, after);
         edits.replace(end..end, below);
     }
 }

@@ -67,6 +67,7 @@ pub(super) fn read(text: &str, limits: &Limits) -> Result<Read> {
         flow: false,
         aliased: false,
         parent: 0,
+        root: 0,
     };
     let mut metadata = None;
     let mut documents = Vec::new();
@@ -180,12 +181,15 @@ struct Builder<'a> {
     flow: bool,
     aliased: bool,
     parent: NodeId,
+    /// Of the document that is being read.
+    root: NodeId,
 }
 
 impl Builder<'_> {
     fn document(&mut self, document: &Document) -> Result<Vec<Item>> {
         let mut items = Vec::new();
         self.parent = document.root;
+        self.root = document.root;
         self.comments(&mut items, &document.head, false);
         let root = self.stream.node(document.root);
         match &root.content {
@@ -224,7 +228,7 @@ impl Builder<'_> {
             self.comments(items, &node.comments().head, false);
             self.comments(items, &node.comments().line, false);
         }
-        let top = stream.documents.iter().any(|document| document.root == id);
+        let top = self.root == id;
         for &(key, value) in entries {
             let Comments { head, line, foot } = stream.node(key).comments();
             self.comments(items, head, false);
