@@ -20,6 +20,9 @@ use crate::{
     },
 };
 
+/// Encrypts bytes to one recipient: gets the index of the key group, the recipient and the bytes.
+pub(crate) type Wrap<'w> = dyn FnMut(usize, &str, &[u8]) -> Result<String> + 'w;
+
 /// How a document is to be encrypted; what a creation rule says.
 pub(crate) struct Settings {
     /// Recipients of each key group; one group unless Shamir's sharing is wanted.
@@ -37,7 +40,7 @@ pub(crate) fn encrypt(
     format: Format,
     settings: &Settings,
     lastmodified: &str,
-    wrap: &mut dyn FnMut(usize, &str, &[u8]) -> Result<String>,
+    wrap: &mut Wrap<'_>,
     limits: &Limits,
 ) -> Result<String> {
     let parsed = if format == Format::Binary {
@@ -102,11 +105,7 @@ fn fresh_key() -> Result<DataKey> {
 
 type Wrapped<'s> = (Vec<Vec<(&'s str, String)>>, usize);
 
-fn wrap_key<'s>(
-    key: &DataKey,
-    settings: &'s Settings,
-    wrap: &mut dyn FnMut(usize, &str, &[u8]) -> Result<String>,
-) -> Result<Wrapped<'s>> {
+fn wrap_key<'s>(key: &DataKey, settings: &'s Settings, wrap: &mut Wrap<'_>) -> Result<Wrapped<'s>> {
     let groups = &settings.groups;
     if groups.is_empty() || groups.iter().any(Vec::is_empty) {
         return Err(Error::new(

@@ -360,7 +360,7 @@ fn merged(node: &Node) -> Vec<&[Item]> {
                 waiting.extend(items.iter().rev().filter_map(|item| match item {
                     Item::Element(value) => Some(value),
                     _ => None,
-                }))
+                }));
             }
             Node::Scalar { .. } => {}
         }

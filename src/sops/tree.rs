@@ -19,6 +19,7 @@ pub(crate) struct Tree {
     /// YAML may hold several documents; every other format has one. Each is the list of items of its root mapping.
     pub(crate) documents: Vec<Vec<Item>>,
     /// How many sites there are in all documents.
+    #[expect(dead_code, reason = "a reader's own count, for those who number more")]
     pub(crate) sites: usize,
 }
 
@@ -45,6 +46,7 @@ pub(crate) struct Comment {
     pub(crate) text: Secret,
     pub(crate) span: Span,
     /// It stands behind a value on the same line (YAML, sops 3.13 and later keep it there).
+    #[cfg_attr(not(test), expect(dead_code, reason = "splicers look at the source"))]
     pub(crate) inline: bool,
 }
 

@@ -61,8 +61,8 @@ fn descend(key: String, node: &MetaNode, flat: &mut Vec<(String, String)>) {
 #[derive(Default)]
 struct Branch {
     value: Option<(String, Span)>,
-    fields: BTreeMap<String, Branch>,
-    elements: BTreeMap<usize, Branch>,
+    fields: BTreeMap<String, Self>,
+    elements: BTreeMap<usize, Self>,
 }
 
 impl Branch {

@@ -196,10 +196,10 @@ impl Splicer<'_> {
             Node::Scalar { site, span, .. } => {
                 match self.replacements.get(site) {
                     Some(Replacement::Plain(value)) => {
-                        self.edits.replace(span.clone(), render(value)?)
+                        self.edits.replace(span.clone(), render(value)?);
                     }
                     Some(Replacement::Encrypted(text)) => {
-                        self.edits.replace(span.clone(), quote(text.as_bytes()))
+                        self.edits.replace(span.clone(), quote(text.as_bytes()));
                     }
                     None => {}
                 }
