@@ -10,6 +10,7 @@ mod yaml;
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
+    io::Write as _,
     path::PathBuf,
     process::Command,
     sync::{
@@ -61,7 +62,8 @@ fn documents_beside_sops() {
         }
     });
     let (counts, failures) = (counts.into_inner().unwrap(), failures.into_inner().unwrap());
-    println!("{cases} documents from seed {first}: {counts:#?}");
+    let figures = format!("{cases} documents from seed {first}: {counts:#?}\n");
+    let _ = std::io::stderr().write_all(figures.as_bytes());
     assert!(
         failures.is_empty(),
         "{} failures\n{}",
@@ -135,7 +137,7 @@ impl<'s> Bench<'s> {
             let ours = self.ours("decrypt", &name);
             match (theirs.code(), ours.code()) {
                 (0, 0) if theirs.stdout == ours.stdout => {
-                    report.seen.push("decrypted to the same bytes")
+                    report.seen.push("decrypted to the same bytes");
                 }
                 (0, 0) if self.same_after_decryption(&case, sops, &theirs.stdout, &ours.stdout) => {
                     report

@@ -161,9 +161,9 @@ impl Writer<'_> {
                 // `- - x` and `- key: x`.
                 let start = self.lines.len();
                 if nested == 0 {
-                    self.list(indent + 2, depth + 1)
+                    self.list(indent + 2, depth + 1);
                 } else {
-                    self.mapping(indent + 2, depth + 1)
+                    self.mapping(indent + 2, depth + 1);
                 }
                 match self.lines.get_mut(start) {
                     Some(line) if !line.trim().is_empty() && !line.trim().starts_with('#') => {
@@ -181,9 +181,9 @@ impl Writer<'_> {
                     step
                 };
                 if nested < 2 {
-                    self.list(indent + step, depth + 1)
+                    self.list(indent + step, depth + 1);
                 } else {
-                    self.mapping(indent + step.max(2), depth + 1)
+                    self.mapping(indent + step.max(2), depth + 1);
                 }
             }
             4 => {
@@ -331,7 +331,7 @@ fn describe(stream: &Stream, id: NodeId, out: &mut String) -> Option<()> {
                 Resolved::Int(value) => write!(out, "{value}"),
                 Resolved::Uint(value) => write!(out, "{value}"),
                 // sops prints 1.0 as 1, and there is no integer -0.
-                Resolved::Float(value) if value == 0.0 => write!(out, "0"),
+                Resolved::Float(0.0) => write!(out, "0"),
                 Resolved::Float(value) => write!(out, "{value}"),
                 Resolved::Time(value) => write!(out, "{value}"),
                 Resolved::Str => write!(out, "{text:?}"),
@@ -380,7 +380,7 @@ fn collect(stream: &Stream, id: NodeId, spans: &mut Vec<std::ops::Range<usize>>)
             }
         }
         Content::Sequence { items, .. } => {
-            items.iter().for_each(|&item| collect(stream, item, spans))
+            items.iter().for_each(|&item| collect(stream, item, spans));
         }
         Content::Scalar { .. } | Content::Alias { .. } => {}
     }
