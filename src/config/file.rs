@@ -162,7 +162,7 @@ pub(crate) fn for_repository(
         identities: identity_sources,
         plugins: PluginSettings::default(),
         deliver: Deliver::ByRules,
-        base: None,
+        base: Some(DEFAULT_BASE.to_owned()),
         layout: Layout::Leaves,
         defaults: defaults.settings(),
         matches: Vec::new(),
@@ -240,7 +240,10 @@ fn resolve(
             &[("leaves", Layout::Leaves), ("files", Layout::Files)],
         )
     });
-    let base = fields.find("base").and_then(|node| base(node, findings));
+    let base = match fields.find("base") {
+        Some(node) => base(node, findings),
+        None => Some(DEFAULT_BASE.to_owned()),
+    };
     if deliver == Deliver::Configured {
         for key in ["base", "layout", "match"] {
             if let Some(member) = fields.member(key) {
@@ -377,6 +380,10 @@ fn include(
     read_entries(&fields, context, entries, findings);
 }
 
+/// Where secrets stand in a repository unless `base` says otherwise.
+const DEFAULT_BASE: &str = "secrets";
+
+/// An empty text means that delivered paths are those of the repository.
 fn base(node: &Node, findings: &mut Findings) -> Option<String> {
     let text = findings.text(node, "base")?;
     let base = tidy(Path::new(text.trim_end_matches('/')));

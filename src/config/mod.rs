@@ -47,7 +47,7 @@ pub(crate) struct Config {
     pub(crate) identities: Vec<IdentitySource>,
     pub(crate) plugins: PluginSettings,
     pub(crate) deliver: Deliver,
-    /// Left out of the path of what is delivered by rules; a clean relative path.
+    /// Left out of the path of what is delivered by rules; a clean relative path, `secrets` by default.
     pub(crate) base: Option<String>,
     pub(crate) layout: Layout,
     /// Settings for what is delivered by rules and has no `match`.
