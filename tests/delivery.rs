@@ -585,7 +585,7 @@ fn old_and_copied_files_are_reported_and_held_back() {
     );
     assert_eq!(host.secret("a"), b"new");
     host.once().expect(1);
-    host.configure(&secrets("true", ", rollback: true"));
+    host.configure(&secrets("true", ", accept-old: true"));
     host.once().expect(0);
     assert_eq!(host.secret("a"), b"old");
     host.configure(&secrets("false", ""));

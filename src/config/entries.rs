@@ -11,7 +11,7 @@ use super::{
 use crate::sops::format::Format;
 
 /// Settings that an entry shares with `match` and, but for the last ones, with `defaults`.
-const SETTINGS: [&str; 8] = [
+const SETTINGS: [&str; 9] = [
     "owner",
     "group",
     "mode",
@@ -19,6 +19,7 @@ const SETTINGS: [&str; 8] = [
     "restart-units",
     "reload-units",
     "rollback",
+    "accept-old",
     "on-change",
 ];
 
@@ -71,7 +72,7 @@ impl Defaults {
             restart_units: Vec::new(),
             reload_units: Vec::new(),
             on_change: Vec::new(),
-            rollback: false,
+            accept_old: false,
         }
     }
 }
@@ -184,7 +185,7 @@ impl Entries {
         findings: &mut Findings,
     ) {
         let mut known = vec!["content", "file", "environment", "path"];
-        known.extend(SETTINGS.iter().filter(|key| **key != "rollback"));
+        known.extend(SETTINGS.iter().filter(|key| **key != "accept-old"));
         for member in members(node, "templates", findings) {
             let Some(fields) = findings.fields(&member.node, "a template", &known) else {
                 continue;
@@ -341,11 +342,21 @@ fn settings(fields: &Fields<'_>, context: &Context<'_>, findings: &mut Findings)
             );
         }
     }
-    if let Some(rollback) = fields
-        .find("rollback")
-        .and_then(|node| findings.flag(node, "rollback"))
+    if let Some(member) = fields.member("rollback")
+        && findings.flag(&member.node, "rollback") == Some(true)
     {
-        settings.rollback = rollback;
+        warn_later(
+            findings,
+            &member.key_place,
+            "the return of the previous generation",
+            "nothing returns to its previous value",
+        );
+    }
+    if let Some(accept_old) = fields
+        .find("accept-old")
+        .and_then(|node| findings.flag(node, "accept-old"))
+    {
+        settings.accept_old = accept_old;
     }
     for (key, units) in [
         ("restart-units", &mut settings.restart_units),

@@ -58,7 +58,7 @@ pub(crate) struct Config {
     pub(crate) secrets: Vec<SecretEntry>,
     /// In the order of the files.
     pub(crate) templates: Vec<TemplateEntry>,
-    /// Old or copied content is delivered only where an entry says `rollback: true`; it is reported always.
+    /// Old or copied content is delivered only where an entry says `accept-old: true`; it is reported always.
     pub(crate) rollback_guard: bool,
     pub(crate) watch: Watch,
     pub(crate) log: Log,
@@ -207,8 +207,8 @@ pub(crate) struct Settings {
     pub(crate) reload_units: Vec<String>,
     /// A program and its arguments, run when the content has changed.
     pub(crate) on_change: Vec<String>,
-    /// Old or copied content is fine here.
-    pub(crate) rollback: bool,
+    /// Old or copied content is fine here, also with the rollback guard.
+    pub(crate) accept_old: bool,
 }
 
 /// Settings for delivered paths.

@@ -120,7 +120,7 @@ impl Work<'_> {
             for value in contents
                 .values
                 .iter_mut()
-                .filter(|value| !value.wanted.rollback)
+                .filter(|value| !value.wanted.accept_old)
             {
                 value.content = Err(held.clone());
             }

@@ -27,7 +27,7 @@ pub(super) struct Wanted {
     pub(super) attributes: Result<Attributes>,
     pub(super) on_change: Vec<String>,
     /// Old or copied content is fine.
-    pub(super) rollback: bool,
+    pub(super) accept_old: bool,
 }
 
 /// A secret of the configuration: its key in the document.
@@ -403,14 +403,14 @@ fn wanted(
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .attributes(settings);
-    let (on_change, rollback) = (settings.on_change.clone(), settings.rollback);
+    let (on_change, accept_old) = (settings.on_change.clone(), settings.accept_old);
     Wanted {
         name,
         location,
         link,
         attributes,
         on_change,
-        rollback,
+        accept_old,
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{clock, error::Error, secret::DataKey};
 
-const HINT: &str = "if this is meant, say `rollback: true` where the secret is configured";
+const HINT: &str = "if this is meant, say `accept-old: true` where the secret is configured";
 
 /// The rollback guard during one reconciliation.
 pub(super) struct Guard {
