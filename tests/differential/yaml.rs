@@ -264,17 +264,19 @@ pub(crate) fn same_comments(one: &[u8], other: &[u8]) -> bool {
     one.is_some() && one == other
 }
 
-/// Whether our comments are among those of the plaintext, and those that sops could decrypt are among ours.
+/// Whether our comments are among those of the plaintext, and those that sops could decrypt are among ours. A comment
+/// that sops wrote into a part that stays clear is decrypted by nobody.
 pub(crate) fn has_comments(plain: &[u8], theirs: &[u8], ours: &[u8]) -> bool {
     let (Some(plain), Some(ours)) = (comments(plain), comments(ours)) else {
         return false;
     };
     let theirs = comments(theirs).unwrap_or_default();
-    ours.iter().all(|comment| plain.contains(comment))
+    let is_encrypted = |comment: &String| comment.starts_with("#ENC[");
+    ours.iter()
+        .all(|comment| plain.contains(comment) || is_encrypted(comment) && theirs.contains(comment))
         && theirs
             .iter()
-            .filter(|comment| !comment.starts_with("#ENC["))
-            .all(|comment| ours.contains(comment))
+            .all(|comment| is_encrypted(comment) || ours.contains(comment))
 }
 
 /// Whether go-yaml can read it: sops cannot read all that it prints.
