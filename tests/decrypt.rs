@@ -343,6 +343,22 @@ fn long_lines_and_long_lists_take_linear_time() {
     let nulls = format!("{{\"a\": [{}]}}", vec!["null"; 200_000].join(","));
     bench.encrypt("nulls.json", nulls.as_bytes());
     assert_eq!(bench.decrypt(&["nulls.json"]).expect(0).text(), nulls);
+    for (name, open, line, close) in [
+        ("many.yaml", "", "k{}: value {}\n", ""),
+        (
+            "many.json",
+            "{\n",
+            "\t\"k{}\": \"value {}\",\n",
+            "\t\"last\": 1\n}\n",
+        ),
+        ("many.env", "", "k{}=value {}\n", ""),
+        ("many.ini", "[s]\n", "k{} = value {}\n", ""),
+    ] {
+        let lines = (0..10_000).map(|index| line.replace("{}", &index.to_string()));
+        let plain = format!("{open}{}{close}", lines.collect::<String>());
+        bench.encrypt(name, plain.as_bytes());
+        assert!(bench.decrypt(&[name]).expect(0).text() == plain, "{name}");
+    }
     bench.refuses("large.json", vec![b' '; (64 << 20) + 1], "limit");
 }
 

@@ -166,9 +166,9 @@ impl<'a> Splicer<'a> {
         let text = match self.next() {
             Some(Replacement::Encrypted(text)) => Some(Secret::from(text.clone())),
             Some(Replacement::Plain(value)) => {
-                let at = Position::of(self.source, key.name_span.start);
+                let at = || Position::of(self.source, key.name_span.start);
                 let text =
-                    render_value(&text_of(value)).map_err(|error| error.with_position(at))?;
+                    render_value(&text_of(value)).map_err(|error| error.with_position(at()))?;
                 hides_comment =
                     text.expose().starts_with(b"`") || text.expose().starts_with(b"\"\"\"");
                 Some(text)
