@@ -31,6 +31,8 @@ const VALUES: usize = 10;
 const ROUNDS: usize = 20;
 const DEBOUNCE: Duration = Duration::from_millis(200);
 
+type Part = fn(&Bench);
+
 fn main() {
     // `cargo bench --bench delivery -- change idle` measures only these; cargo adds options of its own.
     let wanted: Vec<String> = std::env::args()
@@ -38,7 +40,7 @@ fn main() {
         .filter(|arg| !arg.starts_with('-'))
         .collect();
     let bench = Bench::new();
-    let parts: [(&str, fn(&Bench)); 4] = [
+    let parts: [(&str, Part); 4] = [
         ("deliver", Bench::deliver),
         ("change", Bench::change),
         ("sizes", Bench::sizes),
@@ -389,7 +391,9 @@ impl Sealed {
         let end = text.find("-----END AGE ENCRYPTED FILE-----").unwrap();
         let wrapped = text[begin..end]
             .lines()
-            .map(|line| format!("{}\n", line.trim()))
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .map(|line| format!("{line}\n"))
             .collect::<String>()
             + "-----END AGE ENCRYPTED FILE-----\n";
         let values = text

@@ -36,7 +36,7 @@ pub(crate) fn parse(text: &str) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
-/// For serde: a time as [`format`] writes it.
+/// For serde: a time as [`format()`] writes it.
 pub(crate) mod text {
     use std::time::SystemTime;
 

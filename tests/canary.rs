@@ -27,17 +27,17 @@ fn values_appear_nowhere_but_in_delivered_files() {
     machine.put("app.json", &format!("{{\"a\": [\"{}\", 7]}}", mark(4)));
     machine.put("app.ini", &format!("[s]\nkey = {}\n", mark(5)));
     machine.put("key.txt", &format!("{}\n", mark(6)));
-    machine.configure(&format!(
-        "log: {{ level: trace }}\nsecrets:\n  \
-         two: {{ file: db.yaml, key: user }}\n  \
-         env: {{ file: app.env, key: TOKEN }}\n  \
-         json: {{ file: app.json, key: [a, 0] }}\n  \
-         ini: {{ file: app.ini, key: s/key }}\n  \
-         text: {{ file: key.txt }}\n  \
-         one: {{ file: db.yaml, key: password, on-change: [/bin/true, one] }}\n\
-         templates:\n  good.env: {{ content: 'A={{{{ secret(\"one\") }}}}' }}\n  \
-         bad.env: {{ content: '{{{{ secret(\"one\") | nonsense }}}} {{{{ secret(\"nothing\") }}}}' }}\n",
-    ));
+    machine.configure(
+        "log: { level: trace }\nsecrets:\n  \
+         two: { file: db.yaml, key: user }\n  \
+         env: { file: app.env, key: TOKEN }\n  \
+         json: { file: app.json, key: [a, 0] }\n  \
+         ini: { file: app.ini, key: s/key }\n  \
+         text: { file: key.txt }\n  \
+         one: { file: db.yaml, key: password, on-change: [/bin/true, one] }\n\
+         templates:\n  good.env: { content: 'A={{ secret(\"one\") }}' }\n  \
+         bad.env: { content: '{{ secret(\"one\") | nonsense }} {{ secret(\"nothing\") }}' }\n",
+    );
     let config = machine
         .dir
         .read("etc/secretsd.yaml")

@@ -125,7 +125,7 @@ fn oversized_calls_are_refused() {
     for call in [
         json!({ "method": "io.secretsd.Control.Wait", "parameters": { "names": ["x".repeat(70_000)] } })
             .to_string(),
-        format!("{}{}", "[".repeat(60_000), "]".repeat(1)),
+        format!("{}{}", "[".repeat(60_000), "]"),
     ] {
         let mut stream = machine.connect();
         let _ = stream.write_all(format!("{call}\0").as_bytes());

@@ -213,7 +213,7 @@ fn removed_secrets_go_with_their_links_and_from_kept_generations() {
     assert_eq!(host.sh("cat $D/run/secrets.d/*/a").text(), "twothreefour");
     host.configure("keep-generations: 3\nsecrets:\n  c: { file: a.yaml, key: x }\n");
     host.once().expect(0);
-    assert!(!link.symlink_metadata().is_ok());
+    assert!(link.symlink_metadata().is_err());
     assert_eq!(
         host.sh("cd $D/run/secrets.d; find . -type f ! -name '.state*'")
             .text(),
@@ -486,8 +486,7 @@ fn a_kill_leaves_the_old_or_the_new_generation() {
         return;
     };
     const SECRETS: usize = 200;
-    let mut entries =
-        String::from("defaults: { file: a.yaml, key: x }\nsecrets:\n".replace(", key: x", ""));
+    let mut entries = String::from("defaults: { file: a.yaml }\nsecrets:\n");
     let file = |value: &str| {
         (0..SECRETS)
             .map(|n| format!("k{n}: {value}\n"))

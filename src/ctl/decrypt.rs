@@ -21,8 +21,11 @@ pub(crate) struct Args {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Print only what is at this place, for example '["database"]["hosts"][0]'
-    #[arg(long, value_name = "EXPR")]
+    #[arg(
+        long,
+        value_name = "EXPR",
+        help = "Print only what is at this place, for example '[\"database\"][\"hosts\"][0]'"
+    )]
     extract: Option<String>,
 
     /// Read the file as yaml, json, dotenv, ini or binary [default: what its name says]

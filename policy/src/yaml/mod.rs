@@ -267,7 +267,7 @@ pub fn parse(text: &str, limits: Limits) -> Result<Stream, YamlError> {
 ///
 /// # Errors
 ///
-/// As [`parse`].
+/// As [`parse()`].
 pub fn parse_first(text: &str, limits: Limits) -> Result<Stream, YamlError> {
     parse::stream(text, 1, limits)
 }
