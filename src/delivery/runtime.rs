@@ -214,6 +214,17 @@ impl Which {
             return Err(unusable(path, "is a file in the place of the link")
                 .with_hint("remove it, or choose another runtime directory"));
         }
+        // In a sticky directory such as /dev/shm others can make a link before us, and change it at any time after.
+        if metadata.uid() != 0 && metadata.uid() != rustix::process::geteuid().as_raw() {
+            return Err(unusable(
+                path,
+                format!(
+                    "is a link that belongs to the user with number {}",
+                    metadata.uid()
+                ),
+            )
+            .with_hint("remove it, or choose another runtime directory"));
+        }
         let target = fs::read_link(path)
             .map_err(|error| unusable(path, format!("cannot be read: {error}")))?;
         let target = path.parent().unwrap_or(Path::new("/")).join(target);
