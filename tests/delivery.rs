@@ -211,6 +211,9 @@ fn removed_secrets_go_with_their_links_and_from_kept_generations() {
     }
     assert_eq!(host.sh("ls $D/run/secrets.d").text(), "2\n3\n4\n");
     assert_eq!(host.sh("cat $D/run/secrets.d/*/a").text(), "twothreefour");
+    // As a run leaves it that was killed after the switch.
+    host.sh("mkdir -p $D/run/secrets.d/4/gone; echo old >$D/run/secrets.d/4/gone/x")
+        .expect(0);
     host.configure("keep-generations: 3\nsecrets:\n  c: { file: a.yaml, key: x }\n");
     host.once().expect(0);
     assert!(link.symlink_metadata().is_err());
@@ -244,6 +247,12 @@ fn links_are_made_only_where_they_are_safe() {
     host.sh("mkdir -p $D/run/full/dir; echo x >$D/run/full/dir/x; echo x >$D/run/full/file; mkdir -m 777 $D/run/open").expect(0);
     refused(&host.dir.join("run/open/x"), "can be written by");
     refused(&host.dir.join("run/open/deeper/x"), "can be written by");
+    // Nor where somebody else can change a link on the way, nor among the generations by another name.
+    host.sh("mkdir $D/run/safe; ln -s ../safe $D/run/open/way; ln -s secrets.d $D/run/alias")
+        .expect(0);
+    refused(&host.dir.join("run/open/way/x"), "can be written by");
+    refused(&host.dir.join("run/alias/1/x"), "secretsd's own");
+    assert!(host.sh("ls $D/run/safe").text().is_empty());
     refused(&host.dir.join("run/full/dir"), "has content already");
     refused(&host.dir.join("run/full/file"), "has content already");
     assert_eq!(host.dir.read("run/full/file"), "x\n");
@@ -419,6 +428,30 @@ fn what_belongs_to_others_is_not_touched() {
     host.once().expect(0);
     host.sh("rm -r $D/run/secrets; chmod 777 $D/run").expect(0);
     assert!(host.once().expect(2).stderr.contains("can be written by"));
+}
+
+#[test]
+fn a_link_that_another_user_can_change_is_refused() {
+    let Some(host) = Host::nobody("a_link_that_another_user_can_change_is_refused") else {
+        return;
+    };
+    if !crate::support::is_root() {
+        not_run(
+            "a_link_that_another_user_can_change_is_refused",
+            "it needs root, for another user",
+        );
+        return;
+    }
+    // As in /dev/shm: whoever comes first makes the link, and nobody else can replace it.
+    std::os::unix::fs::chown(host.dir.join("run"), Some(0), Some(0)).unwrap();
+    host.dir.chmod("run", 0o1777);
+    let link = host.dir.join("run/secrets");
+    std::os::unix::fs::symlink(host.dir.join("run/secrets.d/current"), &link).unwrap();
+    std::os::unix::fs::lchown(&link, Some(12345), None).unwrap();
+    let ran = host.once().expect(2);
+    assert!(ran.stderr.contains("belongs to the user"), "{ran}");
+    fs::remove_file(&link).unwrap();
+    host.once().expect(0);
 }
 
 #[test]

@@ -93,6 +93,12 @@ fn errors_point_into_the_template() {
     host.dir.write("etc/t.tmpl", "2 {{ secret('p') }}\n");
     host.once().expect(0);
     assert_eq!(host.secret("t"), b"2 one\n");
+    // Who can change a template decides which secret it holds.
+    host.dir.write("etc/t.tmpl", "3 {{ secret('p') }}\n");
+    host.dir.chmod("etc/t.tmpl", 0o666);
+    let ran = host.once().expect(1);
+    assert!(ran.stderr.contains("the template is not used"), "{ran}");
+    assert_eq!(host.secret("t"), b"2 one\n");
 }
 
 #[test]

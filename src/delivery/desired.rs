@@ -12,6 +12,7 @@ use super::{Inputs, generation::Attributes, owners::Owners, state::hex};
 use crate::{
     config::{Config, Layout, SecretEntry, Settings, TemplateContent, TemplateEntry, unsafe_path},
     error::{Error, Result},
+    files::Trust,
     repository::{ContentHash, Stamp, content_hash},
     sops::{document::Document, format::Format, metadata::Entry},
 };
@@ -386,6 +387,14 @@ fn read_template(path: &Path, config: &Config) -> Result<String> {
         bytes: config.limits.file_size,
     };
     let content = crate::files::read_regular(path, limit)?;
+    // Who can change a template can have any secret written into its file.
+    if let Trust::Untrusted(reason) = crate::files::trust(path)? {
+        return Err(
+            Error::new("untrusted", format!("the template is not used: {reason}"))
+                .with_file(path)
+                .with_hint("let it and every directory above belong to root or to secretsd's user, and take write permission from all others"),
+        );
+    }
     match content.expose_str() {
         Some(text) => Ok(text.to_owned()),
         None => Err(Error::new("template", "the template is not valid UTF-8").with_file(path)),

@@ -22,6 +22,8 @@ use crate::{
 
 /// Name of the directory of a generation that is not complete.
 const DRAFT: &str = ".new";
+/// Of that directory: files in it may not have their final owner yet.
+const DRAFT_MODE: u32 = 0o700;
 /// Levels of directories that are walked when something is removed; delivered paths are far below.
 const DEPTH: usize = 2048;
 
@@ -122,16 +124,11 @@ impl<'r> Draft<'r> {
     pub(super) fn create(runtime: &'r Runtime) -> Result<Self> {
         remove_tree(&runtime.base_dir, DRAFT)?;
         let failed = |error: Errno| whole(&runtime.base.join(DRAFT), error);
-        rustix::fs::mkdirat(
-            &runtime.base_dir,
-            DRAFT,
-            Mode::from_raw_mode(DIRECTORY_MODE),
-        )
-        .map_err(failed)?;
+        rustix::fs::mkdirat(&runtime.base_dir, DRAFT, Mode::from_raw_mode(DRAFT_MODE))
+            .map_err(failed)?;
         let directory =
             rustix::fs::openat(&runtime.base_dir, DRAFT, directory_flags(), Mode::empty())
                 .map_err(failed)?;
-        rustix::fs::fchmod(&directory, Mode::from_raw_mode(DIRECTORY_MODE)).map_err(failed)?;
         Ok(Self {
             runtime,
             directory,
@@ -140,7 +137,7 @@ impl<'r> Draft<'r> {
         })
     }
 
-    /// Writes a new file. Nobody but its owner can open it before it is complete, and nobody finds it before the switch.
+    /// Writes a new file. Nobody else can reach it before it is complete and has its owner.
     pub(super) fn write(
         &self,
         location: &str,
@@ -182,7 +179,7 @@ impl<'r> Draft<'r> {
         let mut file = File::from(file);
         file.write_all(content.expose())
             .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        // In this order only the right to change owners is needed, and nobody finds the file yet.
+        // In this order only the right to change owners is needed, and nobody else gets into the directory yet.
         rustix::fs::fchmod(&file, Mode::from_raw_mode(attributes.mode))?;
         if (attributes.user, attributes.group) != us() {
             let (user, group) = (
@@ -303,6 +300,8 @@ impl<'r> Draft<'r> {
         if self.runtime.on_disk() {
             rustix::fs::syncfs(base).map_err(|error| whole(&self.runtime.base, error))?;
         }
+        rustix::fs::fchmod(&self.directory, Mode::from_raw_mode(DIRECTORY_MODE))
+            .map_err(|error| whole(&self.runtime.base, error))?;
         rustix::fs::renameat(base, DRAFT, base, number.to_string())
             .map_err(|error| whole(&self.runtime.base, error))?;
         self.committed = true;
@@ -380,20 +379,24 @@ pub(super) fn remove(runtime: &Runtime, number: u64) -> Result<()> {
     remove_tree(&runtime.base_dir, &number.to_string())
 }
 
-/// Removes the file at `location` from generation `number`, and the directories that it leaves empty.
-pub(super) fn remove_file(runtime: &Runtime, number: u64, location: &str) {
+/// Removes from generation `number` every file that `is_wanted` does not know by its location, and the directories that
+/// are left empty.
+pub(super) fn retain(
+    runtime: &Runtime,
+    number: u64,
+    is_wanted: &dyn Fn(&str) -> bool,
+) -> Result<()> {
     let Some(Previous { directory, .. }) = Previous::open(runtime, number) else {
-        return;
+        return Ok(());
     };
-    let mut path = location;
-    let mut flags = AtFlags::empty();
-    while rustix::fs::unlinkat(&directory, path, flags).is_ok() {
-        let Some((parent, _)) = path.rsplit_once('/') else {
-            return;
-        };
-        path = parent;
-        flags = AtFlags::REMOVEDIR;
-    }
+    retain_below(&directory, "", is_wanted, DEPTH)
+        .map(|_| ())
+        .map_err(|error| {
+            unusable(
+                &runtime.base.join(number.to_string()),
+                format!("cannot be cleaned of removed secrets: {error}"),
+            )
+        })
 }
 
 /// Removes what an interrupted run left unfinished.
@@ -424,6 +427,33 @@ fn remove_below(parent: &OwnedFd, name: &std::ffi::CStr, depth: usize) -> rustix
         remove_below(&directory, &entry, depth - 1)?;
     }
     rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
+}
+
+/// Answers whether nothing is left.
+fn retain_below(
+    directory: &OwnedFd,
+    prefix: &str,
+    is_wanted: &dyn Fn(&str) -> bool,
+    depth: usize,
+) -> rustix::io::Result<bool> {
+    let mut is_empty = true;
+    for name in names(directory)? {
+        let location = format!("{prefix}{}", name.to_string_lossy());
+        let status = rustix::fs::statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let is_directory = rustix::fs::FileType::from_raw_mode(status.st_mode).is_dir();
+        if is_directory && depth > 0 {
+            let below = rustix::fs::openat(directory, &name, directory_flags(), Mode::empty())?;
+            if retain_below(&below, &format!("{location}/"), is_wanted, depth - 1)? {
+                rustix::fs::unlinkat(directory, &name, AtFlags::REMOVEDIR)?;
+                continue;
+            }
+        } else if !is_wanted(&location) {
+            rustix::fs::unlinkat(directory, &name, AtFlags::empty())?;
+            continue;
+        }
+        is_empty = false;
+    }
+    Ok(is_empty)
 }
 
 fn names(directory: &OwnedFd) -> rustix::io::Result<Vec<std::ffi::CString>> {

@@ -21,13 +21,21 @@ enum Found {
     Made,
 }
 
-/// Whether the link at `path` can be made, before anything is changed.
-pub(super) fn check(path: &Path, target: &Path) -> Result<()> {
+/// Whether the link at `path` can be made, before anything is changed. `generations` is where secretsd's own files are.
+pub(super) fn check(path: &Path, target: &Path, generations: &Path) -> Result<()> {
     let existing = nearest_directory(path);
     let canonical = fs::canonicalize(&existing)
         .map_err(|error| refused(path, format!("cannot be made: {error}")))?;
     refuse_store(&canonical, path)?;
-    if let Trust::Untrusted(reason) = files::trust(&canonical)? {
+    if canonical.starts_with(generations) {
+        return Err(refused(
+            path,
+            "would lie in the directory of the generations, which is secretsd's own",
+        )
+        .with_hint("name the path below the runtime directory as `runtime-directory` has it"));
+    }
+    // As it was named: who can change a link on the way decides where ours arrives.
+    if let Trust::Untrusted(reason) = files::trust(&existing)? {
         return Err(refused(path, format!("is not made: {reason}")).with_hint(
             "a link is made only where nobody but root and secretsd's user can replace it",
         ));
@@ -36,11 +44,11 @@ pub(super) fn check(path: &Path, target: &Path) -> Result<()> {
 }
 
 /// Makes the link at `path`, in one step where something is replaced.
-pub(super) fn make(path: &Path, target: &Path) -> Result<()> {
+pub(super) fn make(path: &Path, target: &Path, generations: &Path) -> Result<()> {
     if matches!(look(path, target)?, Found::Made) {
         return Ok(());
     }
-    check(path, target)?;
+    check(path, target, generations)?;
     let failed = |error: std::io::Error| refused(path, format!("cannot be made: {error}"));
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(refused(path, "is no path of a file"));

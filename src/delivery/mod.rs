@@ -123,18 +123,25 @@ impl Delivery {
         Vec::new()
     }
 
-    /// Takes away all generations, the links to them, and the file system if this process mounted it.
+    /// Takes away all generations, the links to them, and the file system if this process mounted it. What cannot be
+    /// taken away keeps nothing else in place; the first such error is returned.
     pub(crate) fn remove(self) -> Result<()> {
+        let mut results = vec![self.runtime.remove_link()];
+        match generation::numbers(&self.runtime) {
+            Ok(numbers) => results.extend(
+                numbers
+                    .into_iter()
+                    .map(|number| generation::remove(&self.runtime, number)),
+            ),
+            Err(error) => results.push(Err(error)),
+        }
         for (location, record) in &self.memory.outputs {
             if let Some(link) = &record.link {
-                links::remove(link, &self.runtime.link.join(location))?;
+                results.push(links::remove(link, &self.runtime.link.join(location)));
             }
         }
-        self.runtime.remove_link()?;
-        for number in generation::numbers(&self.runtime)? {
-            generation::remove(&self.runtime, number)?;
-        }
-        Memory::prune(&self.runtime, |_| false)?;
-        self.runtime.dismantle()
+        results.push(Memory::prune(&self.runtime, |_| false));
+        results.push(self.runtime.dismantle());
+        results.into_iter().collect()
     }
 }

@@ -170,9 +170,14 @@ impl Settling<'_> {
             let (Some(link), Some(_)) = (&done.wanted.link, &done.record) else {
                 continue;
             };
-            if let Err(error) = links::check(link, &self.runtime.link.join(&done.wanted.location)) {
+            let target = self.runtime.link.join(&done.wanted.location);
+            if let Err(error) = links::check(link, &target, &self.runtime.base) {
                 done.cause.get_or_insert(error);
-                done.wanted.link = None;
+                // One that was made before stays with its last good value.
+                let before = self.memory.outputs.get(&done.wanted.location);
+                if before.is_none_or(|before| before.link != done.wanted.link) {
+                    done.wanted.link = None;
+                }
             }
         }
         let memory = self.remember(&mut outcome);
@@ -184,7 +189,7 @@ impl Settling<'_> {
         }
         let current = self.previous.as_ref().map_or(0, |previous| previous.number);
         self.make_links(&mut outcome, &old);
-        if let Err(error) = self.prune(inputs.config.keep_generations, current, &old) {
+        if let Err(error) = self.prune(inputs.config.keep_generations, current) {
             outcome.notes.push(error);
         }
         Ok(self.report(outcome, &old, current))
@@ -275,7 +280,8 @@ impl Settling<'_> {
                 continue;
             };
             wanted.insert(link.clone());
-            if let Err(error) = links::make(link, &self.runtime.link.join(&done.wanted.location)) {
+            let target = self.runtime.link.join(&done.wanted.location);
+            if let Err(error) = links::make(link, &target, &self.runtime.base) {
                 done.cause.get_or_insert(error);
             }
         }
@@ -290,29 +296,31 @@ impl Settling<'_> {
     }
 
     /// Removes generations that are not kept, and from the kept ones what is no longer delivered.
-    fn prune(&self, keep: usize, current: u64, old: &Memory) -> Result<()> {
+    fn prune(&self, keep: usize, current: u64) -> Result<()> {
         let mut numbers = generation::numbers(self.runtime)?;
         numbers.retain(|number| *number != current);
         let spare = numbers.len().saturating_sub(keep.saturating_sub(1));
         let (spare, kept) = numbers.split_at_checked(spare).unwrap_or_default();
-        for location in old
-            .outputs
-            .keys()
-            .filter(|location| !self.memory.outputs.contains_key(*location))
-        {
-            for number in kept {
-                generation::remove_file(self.runtime, *number, location);
-            }
-        }
+        // By what is wanted now, not by what has just gone: an earlier run may have been killed before it came to this.
+        let outputs = &self.memory.outputs;
+        let is_wanted = |location: &str| outputs.contains_key(location);
+        let mut results: Vec<Result<()>> = kept
+            .iter()
+            .map(|number| generation::retain(self.runtime, *number, &is_wanted))
+            .collect();
         if !spare.is_empty() {
             std::thread::sleep(GRACE);
         }
-        for number in spare {
-            generation::remove(self.runtime, *number)?;
-        }
-        Memory::prune(self.runtime, |number| {
+        results.extend(
+            spare
+                .iter()
+                .map(|number| generation::remove(self.runtime, *number)),
+        );
+        results.push(Memory::prune(self.runtime, |number| {
             number == current || kept.contains(&number)
-        })
+        }));
+        // What cannot be removed keeps nothing else from being removed.
+        results.into_iter().collect()
     }
 
     fn report(&self, outcome: Outcome, old: &Memory, generation: u64) -> Report {
