@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::support::{AgeKey, Dir, Ran, Sops, clean, is_root, not_run, run};
+use crate::support::{AgeKey, Dir, Ran, Sops, clean, install, is_root, not_run, run};
 
 /// The user and group that have nothing.
 pub(crate) const NOBODY: u32 = 65534;
@@ -70,13 +70,7 @@ impl Host {
         let key = AgeKey::generate(&dir, "key");
         let programs = tempfile::tempdir().unwrap();
         fs::set_permissions(programs.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        // Not by this process: another test may be starting a program just now, and a file that a child still has open
-        // for writing cannot be run.
-        let mut install = Command::new("install");
-        install
-            .args(["-m", "755", env!("CARGO_BIN_EXE_secretsd")])
-            .arg(programs.path());
-        run(&mut install).expect(0);
+        install(&[env!("CARGO_BIN_EXE_secretsd")], programs.path());
         let host = Self {
             dir,
             key,

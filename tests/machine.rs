@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{AgeKey, Dir, Ran, Sops, clean, is_root, run};
+use crate::support::{AgeKey, Dir, Ran, Sops, clean, install, is_root, run};
 
 /// Longest time for something to happen. It is a guard against waiting for ever, not a measure.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -59,12 +59,13 @@ impl Machine {
         let key = AgeKey::generate(&dir, "host");
         let programs = tempfile::tempdir().unwrap();
         fs::set_permissions(programs.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        for (name, program) in [
-            ("secretsd", env!("CARGO_BIN_EXE_secretsd")),
-            ("secretsctl", env!("CARGO_BIN_EXE_secretsctl")),
-        ] {
-            fs::copy(program, programs.path().join(name)).unwrap();
-        }
+        install(
+            &[
+                env!("CARGO_BIN_EXE_secretsd"),
+                env!("CARGO_BIN_EXE_secretsctl"),
+            ],
+            programs.path(),
+        );
         let notify = UnixDatagram::bind(dir.join("notify")).unwrap();
         notify.set_nonblocking(true).unwrap();
         dir.chmod("notify", 0o777);

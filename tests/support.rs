@@ -267,6 +267,16 @@ pub(crate) fn not_run(what: &str, why: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{line}");
 }
 
+/// Copies programs so that every user may run them.
+///
+/// Not by this process: another test may be starting a program just now, and a file that a child still has open for
+/// writing cannot be run.
+pub(crate) fn install(programs: &[&str], directory: &Path) {
+    let mut install = Command::new("install");
+    install.args(["-m", "755"]).args(programs).arg(directory);
+    run(&mut install).expect(0);
+}
+
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
