@@ -5,15 +5,12 @@ use std::{
     time::SystemTime,
 };
 
-use policy::{
-    pattern::text_as_go_sees_it,
-    rules::{KeyKind, Rules, RulesError},
-};
+use policy::{pattern::text_as_go_sees_it, rules::KeyKind};
 
 use super::{Context, decrypt::format};
 use crate::{
     clock,
-    error::{Error, Position, Result},
+    error::{Error, Result},
     files::{ReadLimit, Replacing, read_any, replace, write_output},
     identity::{Plugins, wrap},
     limits::Limits,
@@ -174,28 +171,8 @@ fn settings(args: &Args, explicit: Option<&Path>, name: &Path) -> Result<Setting
 
 /// What the selected rule says; `None` where the file holds no rules.
 fn rule_settings(found: &repository::Rules, name: &Path) -> Result<Option<Settings>> {
-    let in_rules = |error: RulesError| {
-        let position = Position {
-            line: error.line,
-            column: error.column,
-        };
-        let converted = Error::new(error.code, error.message)
-            .with_file(&found.file)
-            .with_position(position);
-        match error.hint {
-            Some(hint) => converted.with_hint(hint),
-            None => converted,
-        }
-    };
-    let limit = ReadLimit {
-        name: "file-size",
-        bytes: Limits::default().file_size,
-    };
-    let text = read_any(&found.file, limit)?;
-    let text = policy::yaml::decode(text.expose())
-        .map_err(|error| Error::new("rules", error.message).with_file(&found.file))?
-        .into_owned();
-    let rules = Rules::parse(&text).map_err(in_rules)?;
+    let in_rules = |error| Error::from(error).with_file(&found.file);
+    let rules = repository::read_rules(&found.file, &Limits::default())?;
     if !rules.are_present() {
         return Ok(None);
     }

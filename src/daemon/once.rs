@@ -1,13 +1,13 @@
 //! `--once` and `--check-config`: one pass, and an exit code that says how it went.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use super::args::Source;
 use crate::{
     config::{Config, Deliver, Principal},
     delivery::{Delivery, Owners, Report},
     error::{Error, Result},
-    identity::{Identities, IdentityFile, Plugins, Terminal},
+    identity::{Identities, Plugins, Terminal},
     output::{Outcome, Output},
 };
 
@@ -21,7 +21,7 @@ pub(super) fn deliver(source: &Source, output: &mut Output) -> Result<Outcome> {
     for warning in delivery.warnings() {
         output.warning(&warning);
     }
-    let identities = identities(&config);
+    let identities = identities(&config, with_terminal(plugins(&config)));
     for problem in identities.problems() {
         output.warning(problem);
     }
@@ -154,22 +154,28 @@ fn is_known(identities: &Identities) -> bool {
         .any(|identity| identity.recipients().next().is_some())
 }
 
-/// With a person at the terminal, if there is one: this is no daemon.
-fn identities(config: &Config) -> Identities {
-    let files: Vec<IdentityFile> = config
-        .identities
-        .iter()
-        .map(|source| IdentityFile {
-            path: source.path().clone(),
-        })
-        .collect();
-    let plugins = Plugins::configured(
+/// The plugins that may run, with nobody to ask.
+pub(super) fn plugins(config: &Config) -> Plugins {
+    Plugins::configured(
         config.plugins.directories.clone(),
         config.plugins.allow.clone(),
-    );
-    let plugins = match Terminal::open() {
+    )
+}
+
+/// The identities that the configuration names.
+pub(super) fn identities(config: &Config, plugins: Plugins) -> Identities {
+    let files: Vec<PathBuf> = config
+        .identities
+        .iter()
+        .map(|source| source.path().clone())
+        .collect();
+    Identities::from_configuration(&files, plugins)
+}
+
+/// Who sits at the terminal, if there is one, may be asked: this is no daemon.
+fn with_terminal(plugins: Plugins) -> Plugins {
+    match Terminal::open() {
         Some(terminal) => plugins.with_person(Arc::new(terminal)),
         None => plugins,
-    };
-    Identities::from_configuration(&files, plugins)
+    }
 }

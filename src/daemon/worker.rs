@@ -3,7 +3,7 @@
 
 use super::{
     args::Source,
-    log, state,
+    log, once, state,
     watch::{Change, Followed, Watcher, fingerprint},
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     control::protocol,
     delivery::{Delivery, Report},
     error::{Error, Result},
-    identity::{Cancel, Identities, IdentityFile, Plugins, State},
+    identity::{Cancel, Identities, State},
 };
 
 /// What the daemon owns.
@@ -205,19 +205,8 @@ fn first(mut errors: Vec<Error>) -> Error {
 }
 
 fn identities(config: &Config, cancel: &Cancel) -> Identities {
-    let files: Vec<IdentityFile> = config
-        .identities
-        .iter()
-        .map(|source| IdentityFile {
-            path: source.path().clone(),
-        })
-        .collect();
-    let plugins = Plugins::configured(
-        config.plugins.directories.clone(),
-        config.plugins.allow.clone(),
-    )
-    .with_cancel(cancel.clone());
-    Identities::from_configuration(&files, plugins)
+    let plugins = once::plugins(config).with_cancel(cancel.clone());
+    once::identities(config, plugins)
 }
 
 fn followed(config: &Config) -> Followed {

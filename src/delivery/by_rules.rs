@@ -2,15 +2,15 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use policy::rules::{KeyKind, Rules, RulesError};
+use policy::rules::{KeyKind, Rules};
 
 use super::{
     Inputs,
     desired::{ByRules, SeenFiles, Unit, location_of, look, unit},
 };
 use crate::{
-    error::{Error, Position, Result},
-    repository::RULES,
+    error::{Error, Result},
+    repository::{RULES, parse_rules},
     sops::format::Format,
 };
 
@@ -105,7 +105,8 @@ fn names_us(rules: &Rules, file: &str, inputs: &Inputs<'_>) -> Result<bool> {
         Ok(None) => return Ok(false),
         Err(error) => Err(error),
     };
-    let settings = settings.map_err(|error| in_rules(inputs, error))?;
+    let settings = settings
+        .map_err(|error| Error::from(error).with_file(&inputs.repository.root().join(RULES)))?;
     let mut recipients = settings
         .key_groups
         .iter()
@@ -123,26 +124,7 @@ fn read_rules(inputs: &Inputs<'_>) -> Result<Rules> {
             .with_hint("name the directory that holds .sops.yaml, or list the secrets: `deliver: configured`"),
         _ => error,
     })?;
-    let text = content.expose_str().ok_or_else(|| {
-        Error::new("invalid-rules", "the rules are not valid UTF-8")
-            .with_file(&file)
-            .with_hint("save the file as UTF-8")
-    })?;
-    Rules::parse(text).map_err(|error| in_rules(inputs, error))
-}
-
-fn in_rules(inputs: &Inputs<'_>, error: RulesError) -> Error {
-    let position = Position {
-        line: error.line,
-        column: error.column,
-    };
-    let invalid = Error::new(error.code, error.message)
-        .with_file(&inputs.repository.root().join(RULES))
-        .with_position(position);
-    match error.hint {
-        Some(hint) => invalid.with_hint(hint),
-        None => invalid,
-    }
+    parse_rules(content.expose(), &inputs.config.limits).map_err(|error| error.with_file(&file))
 }
 
 fn not_named() -> Error {

@@ -27,12 +27,6 @@ const IDENTITY_LIMIT: ReadLimit = ReadLimit {
 /// Reads an environment variable; tests bring their own.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// A file that a configuration names.
-#[derive(Clone, Debug)]
-pub(crate) struct IdentityFile {
-    pub(crate) path: PathBuf,
-}
-
 impl Identities {
     /// The files that an operator named with `-i`, in place of the defaults. What cannot be read is an error: it was
     /// asked for.
@@ -54,13 +48,13 @@ impl Identities {
 
     /// The files of a configuration. One that cannot be used now is a problem to report, not a failure: a host key may
     /// be made later, and the other identities work meanwhile.
-    pub(crate) fn from_configuration(files: &[IdentityFile], plugins: Plugins) -> Self {
+    pub(crate) fn from_configuration(files: &[PathBuf], plugins: Plugins) -> Self {
         let mut identities = Self::empty(plugins);
-        for file in files {
-            let name = file.path.to_string_lossy();
-            let found = files::read_regular(&file.path, IDENTITY_LIMIT)
+        for path in files {
+            let name = path.to_string_lossy();
+            let found = files::read_regular(path, IDENTITY_LIMIT)
                 .and_then(|text| text::parse(&name, text, Content::Any))
-                .map_err(|error| error.with_file(&file.path));
+                .map_err(|error| error.with_file(path));
             identities.add_or_note(&name, found);
         }
         identities

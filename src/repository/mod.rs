@@ -29,7 +29,7 @@ use crate::{
 };
 
 pub(crate) use find::{Rules, find, matched_text};
-pub(crate) use rules::read_rules;
+pub(crate) use rules::{parse_rules, read_rules};
 pub(crate) use walk::Walk;
 
 /// The name of the rules.

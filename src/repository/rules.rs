@@ -30,7 +30,7 @@ pub(crate) fn read_rules(file: &Path, limits: &Limits) -> Result<Rules> {
 }
 
 /// Parses the rules. The error does not name the file.
-fn parse_rules(content: &[u8], limits: &Limits) -> Result<Rules> {
+pub(crate) fn parse_rules(content: &[u8], limits: &Limits) -> Result<Rules> {
     let text = yaml::decode(content).map_err(|error| {
         Error::new("invalid-rules", error.message).with_position(Position {
             line: error.line,
