@@ -252,3 +252,25 @@ fn readers_must_exist() {
     );
     assert!(refused.stderr.contains("secretsd.yaml:"), "{refused}");
 }
+
+#[test]
+fn the_way_to_the_socket_must_be_safe() {
+    let Some(machine) = Machine::new("the_way_to_the_socket_must_be_safe") else {
+        return;
+    };
+    machine.dir.write("run/open/own/file", "");
+    machine.dir.chmod("run/open", 0o777);
+    for path in ["own/control", "new/control"] {
+        let socket = machine.dir.join("run/open").join(path);
+        machine.configure(&format!("socket: {{ path: {} }}\n", socket.display()));
+        let refused = machine.refused(&machine.daemon_command());
+        assert!(
+            refused
+                .stderr
+                .contains("others could replace the control socket"),
+            "{refused}"
+        );
+        assert!(!socket.exists());
+    }
+    assert!(!machine.dir.join("run/open/new").exists());
+}

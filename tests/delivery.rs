@@ -271,6 +271,24 @@ fn links_are_made_only_where_they_are_safe() {
 }
 
 #[test]
+fn a_repository_that_others_can_write_to_is_told() {
+    let Some(host) = Host::nobody("a_repository_that_others_can_write_to_is_told") else {
+        return;
+    };
+    host.put("a.yaml", "x: one\n");
+    host.configure("secrets:\n  a: { file: a.yaml, key: x }\n");
+    let ran = host.once().expect(0);
+    assert!(!ran.stderr.contains("can replace any secret"), "{ran}");
+    for path in ["repo/.sops.yaml", "repo"] {
+        let before = if path == "repo" { 0o755 } else { 0o644 };
+        host.dir.chmod(path, 0o777);
+        let ran = host.once().expect(0);
+        assert!(ran.stderr.contains("can replace any secret"), "{ran}");
+        host.dir.chmod(path, before);
+    }
+}
+
+#[test]
 fn a_missing_user_concerns_its_secret_alone() {
     let Some(host) = Host::root("a_missing_user_concerns_its_secret_alone") else {
         return;

@@ -1,6 +1,6 @@
 //! From the configuration to a running daemon.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use super::{args::Source, log, once, run::Daemon, worker::Worker};
 use crate::{
@@ -8,6 +8,7 @@ use crate::{
     control::{Readers, server, socket::ControlSocket},
     delivery::Owners,
     error::{Error, Result},
+    files::{self, Trust},
     output::{Outcome, Output},
 };
 
@@ -27,6 +28,7 @@ pub(super) fn serve(source: Source, remove_on_exit: bool, output: &mut Output) -
         .map_err(|error| Error::new("internal", format!("cannot start the runtime: {error}")))?;
     let result = runtime.block_on(async {
         // Before anything is touched: a second daemon is refused here or by the lock on the runtime directory.
+        refuse_unsafe_way(&config.socket.path)?;
         let socket = ControlSocket::bind(&config.socket.path, readers(&config)?)?;
         let worker = Worker::new(source, config, log)?;
         let (mut daemon, handles) = Daemon::new(worker);
@@ -40,6 +42,22 @@ pub(super) fn serve(source: Source, remove_on_exit: bool, output: &mut Output) -
     // A job that does not end must not keep the process.
     runtime.shutdown_background();
     result.map(|()| Outcome::Fine)
+}
+
+/// The directory of the socket itself is judged where it is bound; here, who could replace it or what leads to it.
+fn refuse_unsafe_way(socket: &Path) -> Result<()> {
+    let Some(nearest) = socket.ancestors().skip(1).find(|way| way.exists()) else {
+        return Ok(());
+    };
+    match files::trust_to_make_in(nearest)? {
+        Trust::Untrusted(reason) => Err(Error::new(
+            "control-socket",
+            format!("others could replace the control socket: {reason}"),
+        )
+        .with_file(socket)
+        .with_hint("choose a directory that only root and secretsd's user can change")),
+        Trust::Trusted | Trust::ReadOnly => Ok(()),
+    }
 }
 
 fn readers(config: &Config) -> Result<Readers> {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -27,8 +27,9 @@ use super::{
 use crate::{
     config::Config,
     error::{Error, Result},
+    files::{self, Trust},
     identity::Identities,
-    repository::Repository,
+    repository::{RULES, Repository},
 };
 
 /// For those who have read the link and not yet opened what it leads to: the old generation stays so long.
@@ -76,7 +77,8 @@ impl Delivery {
             .collect();
         let mut desired =
             Desired::collect(inputs, &owners, &mut self.seen, |file| known.contains(file))?;
-        let notes = std::mem::take(&mut desired.notes);
+        let mut notes = std::mem::take(&mut desired.notes);
+        notes.extend(distrust(&config.repository));
 
         let leaves = leaves_of(&self.memory);
         let check = Check {
@@ -389,6 +391,22 @@ impl Settling<'_> {
             .sort_by(|one, other| one.name.cmp(&other.name));
         report
     }
+}
+
+/// A repository that others can write to is delivered, as one that somebody pulls is; but it is said who its authors are.
+fn distrust(repository: &Path) -> Option<Error> {
+    let rules = repository.join(RULES);
+    // The rules are the file that matters most; where there are none, the directory stands for all.
+    let judged = files::trust(&rules).or_else(|_| files::trust(repository));
+    let Ok(Trust::Untrusted(reason)) = judged else {
+        return None;
+    };
+    let message = format!("others can replace any secret of the repository: {reason}");
+    Some(
+        Error::new("untrusted", message)
+            .with_file(repository)
+            .with_hint("let it and every directory above belong to root or to secretsd's user, and take write permission from all others"),
+    )
 }
 
 fn seconds(time: SystemTime) -> u64 {

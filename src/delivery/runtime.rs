@@ -316,14 +316,7 @@ pub(super) fn refuse_store(path: &Path, named: &Path) -> Result<()> {
 
 /// Who can replace the link decides what services read. In a sticky directory of root nobody can replace it.
 fn check_parent(parent: &Path) -> Result<()> {
-    let metadata = fs::symlink_metadata(parent)
-        .map_err(|error| unusable(parent, format!("cannot be opened: {error}")))?;
-    let sticky = metadata.mode() & 0o1000 != 0 && metadata.uid() == 0;
-    let decisive = match parent.parent() {
-        Some(above) if sticky => above,
-        _ => parent,
-    };
-    match files::trust(decisive)? {
+    match files::trust_to_make_in(parent)? {
         Trust::Untrusted(reason) => Err(Error::new(
             "untrusted",
             format!("the runtime directory is not used: {reason}"),

@@ -38,10 +38,14 @@ impl Values {
             location: done.record.is_some().then(|| done.wanted.location.clone()),
             degraded: done.cause.is_some(),
         };
-        let by_name = outputs
-            .iter()
-            .map(|done| (done.wanted.name.clone(), value(done)))
-            .collect();
+        // What the configuration names goes before a file of the repository that happens to arrive at a path of this name.
+        let mut by_name = HashMap::new();
+        for done in outputs {
+            let by_rules = done.wanted.name == done.wanted.location;
+            if !(by_rules && by_name.contains_key(&done.wanted.name)) {
+                by_name.insert(done.wanted.name.clone(), value(done));
+            }
+        }
         Self { directory, by_name }
     }
 

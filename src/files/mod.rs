@@ -7,4 +7,4 @@ mod trust;
 
 pub(crate) use read::{ReadLimit, read_any, read_open, read_regular, read_stream};
 pub(crate) use replace::{Replacing, replace, write_output};
-pub(crate) use trust::{Trust, trust};
+pub(crate) use trust::{Trust, trust, trust_to_make_in};

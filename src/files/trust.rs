@@ -99,6 +99,17 @@ pub(crate) fn trust(path: &Path) -> Result<Trust> {
     })
 }
 
+/// As [`trust`], for a directory in which something is to be made: in a sticky one of root nobody else can replace what
+/// is ours.
+pub(crate) fn trust_to_make_in(directory: &Path) -> Result<Trust> {
+    let is_sticky = std::fs::metadata(directory)
+        .is_ok_and(|status| status.mode() & STICKY != 0 && status.uid() == 0);
+    match directory.parent() {
+        Some(above) if is_sticky => trust(above),
+        _ => trust(directory),
+    }
+}
+
 fn parts(path: &Path) -> VecDeque<OsString> {
     path.components()
         .filter(|part| *part != Component::CurDir)
@@ -133,7 +144,16 @@ mod tests {
             matches!(trust(&by_link).unwrap(), Trust::Untrusted(reason) if reason.contains("0664"))
         );
         chmod(&base.join("a/file"), 0o600);
+        chmod(&base.join("a"), 0o1757);
+        assert!(matches!(trust(&base.join("a")), Ok(Trust::Untrusted(_))));
+        if rustix::process::geteuid().is_root() {
+            assert_eq!(trust_to_make_in(&base.join("a")).unwrap(), Trust::Trusted);
+        }
         chmod(&base.join("a"), 0o757);
+        assert!(matches!(
+            trust_to_make_in(&base.join("a")),
+            Ok(Trust::Untrusted(_))
+        ));
         assert!(
             matches!(trust(&by_link).unwrap(), Trust::Untrusted(reason) if reason.contains("/a can"))
         );

@@ -33,11 +33,18 @@ use rustix::{
 };
 use tokio::{io::unix::AsyncFd, time::sleep};
 
+use crate::files::{self, ReadLimit};
+
 pub(super) use fingerprint::fingerprint;
 use walk::{Roles, Walk};
 
 /// How often is polled what cannot be watched, where the configuration does not say.
 const POLL: Duration = Duration::from_secs(30);
+/// The file that says where the index of a work tree is.
+const GIT_FILE: ReadLimit = ReadLimit {
+    name: "git-file",
+    bytes: 4096,
+};
 
 /// What decides about the delivered secrets.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -242,10 +249,7 @@ fn git_directory(root: &Path) -> Option<PathBuf> {
         return Some(git);
     }
     // A linked work tree or a submodule: the file says where.
-    if !metadata.is_file() || metadata.len() > 4096 {
-        return None;
-    }
-    let text = std::fs::read_to_string(&git).ok()?;
-    let target = text.strip_prefix("gitdir:")?.trim();
+    let text = files::read_regular(&git, GIT_FILE).ok()?;
+    let target = text.expose_str()?.strip_prefix("gitdir:")?.trim();
     Some(root.join(target))
 }
