@@ -7,6 +7,7 @@
 //! | 1 | `clock` | times as text |
 //! | 1 | `escape` | text from outside, made safe to show |
 //! | 1 | `files` | files read with a limit, judged by owner, replaced whole or not at all |
+//! | 1 | `harden` | what both programs give up before they read a key |
 //! | 1 | `secret` | the one type that holds plaintext and keys |
 //! | 2 | `sops` | the file format: text in, text out; does not know whose key opens a file |
 //! | 2 | `identity` | private keys and recipients; does not know what a SOPS file is |
@@ -30,6 +31,7 @@ mod delivery;
 mod error;
 mod escape;
 mod files;
+mod harden;
 mod identity;
 mod limits;
 mod manual;

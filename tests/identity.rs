@@ -340,3 +340,32 @@ fn what_would_be_used_is_shown() {
     assert!(ran.text().contains(&key.recipient), "{ran}");
     assert!(!ran.stderr.contains('\x1b'), "{ran}");
 }
+
+#[test]
+fn no_core_of_a_program_that_reads_keys() {
+    let dir = Dir::new();
+    let key = AgeKey::generate(&dir, "key");
+    let plain = dir.write("file.yaml", "a: b\n");
+    run(ctl(["encrypt", "--in-place", "--age", &key.recipient]).arg(&plain)).expect(0);
+    // What it starts has its limits; the shell before it lifts the soft one as far as it may.
+    let seen = dir.join("limit");
+    let script = dir.write(
+        "key.sh",
+        format!(
+            "ulimit -c >'{}'; cat '{}'\n",
+            seen.display(),
+            key.file.display()
+        ),
+    );
+    let program = ctl(["decrypt"]);
+    let mut command = std::process::Command::new("sh");
+    command
+        .args(["-c", "ulimit -S -c \"$(ulimit -H -c)\"; exec \"$0\" \"$@\""])
+        .arg(program.get_program())
+        .args(program.get_args())
+        .arg(&plain);
+    crate::support::clean(&mut command);
+    command.env("SOPS_AGE_KEY_CMD", format!("sh '{}'", script.display()));
+    run(&mut command).expect(0);
+    assert_eq!(dir.read("limit"), "0\n");
+}

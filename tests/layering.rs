@@ -13,6 +13,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("error", ""),
     ("escape", ""),
     ("files", "error escape secret"),
+    ("harden", ""),
     ("limits", ""),
     ("secret", ""),
     // The format does not know whose key opens a file, and keys do not know what a file is.
@@ -38,11 +39,11 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("usage", "error"),
     (
         "daemon",
-        "clock config control delivery error escape files identity limits manual open output repository secret sops usage",
+        "clock config control delivery error escape files harden identity limits manual open output repository secret sops usage",
     ),
     (
         "ctl",
-        "clock config control error escape files identity limits manual open output repository secret sops usage",
+        "clock config control error escape files harden identity limits manual open output repository secret sops usage",
     ),
     // The crate root exports the two programs.
     ("lib", "ctl daemon"),

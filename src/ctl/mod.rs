@@ -22,6 +22,7 @@ use clap::Parser as _;
 use crate::{
     control::client,
     error::{Error, Result},
+    harden::harden,
     output::{Color, Outcome, Output, Settings, Verbosity},
     usage::Usage,
 };
@@ -44,6 +45,7 @@ impl Global {
 
 /// Runs `secretsctl`.
 pub fn main() -> ExitCode {
+    harden();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(error.into()),

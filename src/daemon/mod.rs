@@ -4,7 +4,6 @@
 //! connections to the control socket see copies of the state ([`state`]). While nothing changes, nothing wakes.
 
 mod args;
-mod harden;
 mod hooks;
 mod log;
 mod once;
@@ -22,6 +21,7 @@ use clap::{CommandFactory as _, Parser as _};
 
 use crate::{
     error::Result,
+    harden::harden,
     manual,
     output::{Color, Outcome, Output, Settings, Verbosity},
     usage::Usage,
@@ -44,7 +44,7 @@ pub fn main() -> ExitCode {
         }
         Err(Usage::Wrong(error)) => return output.finish(Err(error)),
     };
-    harden::harden();
+    harden();
     let source = arguments.source();
     let result = if arguments.man {
         print_manual(&mut output)

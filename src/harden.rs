@@ -4,7 +4,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
 /// No core dumps, and nobody but root looks into this process's memory. Lowering either is always allowed; where a
 /// filter of system calls refuses it all the same, going on is better than delivering nothing.
-pub(super) fn harden() {
+pub(crate) fn harden() {
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),
