@@ -29,6 +29,8 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 const FILES: usize = 100;
 const VALUES: usize = 10;
 const ROUNDS: usize = 20;
+/// Values in one file at most where sops is measured.
+const SOPS_VALUES: usize = 10_000;
 const DEBOUNCE: Duration = Duration::from_millis(200);
 
 type Part = fn(&Bench);
@@ -95,7 +97,7 @@ impl Bench {
             "deliver {} secrets from {FILES} files",
             FILES * VALUES
         ));
-        let files = self.repository("deliver", FILES);
+        let files = self.repository("deliver", FILES, VALUES, Self::encrypt_by_sops);
 
         let sealed: Vec<Sealed> = files.iter().map(|file| Sealed::read(file)).collect();
         let floor = median(ROUNDS, || self.floor(&sealed));
@@ -161,14 +163,21 @@ impl Bench {
 
     /// From the rename of a changed file to the moment when its new bytes can be read.
     fn change(&self) {
+        for values in [VALUES, 10 * VALUES] {
+            self.change_among(values);
+        }
+    }
+
+    fn change_among(&self, values: usize) {
         title(&format!(
-            "change one file of {FILES}, debounce {} ms",
+            "change one file of {FILES} with {values} values each, debounce {} ms",
             DEBOUNCE.as_millis()
         ));
-        self.repository("change", FILES);
-        let repository = self.path("change");
-        let runtime = self.path("change-run");
-        let mut daemon = Running(self.secretsd("change", &runtime).spawn().unwrap());
+        let name = format!("change-{values}");
+        self.repository(&name, FILES, values, Self::encrypt);
+        let repository = self.path(&name);
+        let runtime = self.path(&format!("{name}-run"));
+        let mut daemon = Running(self.secretsd(&name, &runtime).spawn().unwrap());
         let target = runtime.join("service-0007.yaml/key-0");
         wait_until(|| target.exists());
 
@@ -178,7 +187,7 @@ impl Bench {
             let staged = self.path("staged.yaml");
             fs::write(
                 &staged,
-                self.encrypt("secrets/service-0007.yaml", &format!("key-0: {new}\n")),
+                self.encrypt("service.yaml", &format!("key-0: {new}\n")),
             )
             .unwrap();
             // Let everything come to rest, so that each change is seen alone.
@@ -216,7 +225,7 @@ impl Bench {
     /// Whether the time is linear in the size of one file.
     fn sizes(&self) {
         title("decrypt one YAML file (secretsctl decrypt, sops decrypt)");
-        for values in [1_000, 10_000, 100_000] {
+        for values in [1_000, 10_000, 100_000_usize] {
             let mut plain = String::new();
             for value in 0..values {
                 plain.push_str(&format!("key-{value}: value-{value:08}\n"));
@@ -237,7 +246,7 @@ impl Bench {
                 assert!(output.status.success() && output.stdout.len() == plain.len());
                 started.elapsed()
             });
-            let per_value = ours.as_secs_f64() * 1e6 / f64::from(values);
+            let per_value = ours.as_secs_f64() * 1e6 / values as f64;
             row(
                 &format!(
                     "{values} values, {:.1} MB, {per_value:.2} us per value",
@@ -246,7 +255,11 @@ impl Bench {
                 ours,
                 None,
             );
-            if self.sops.exists() {
+            if values > SOPS_VALUES {
+                println!(
+                    "  NOT RUN: {values} values, sops: its time grows with the square of them"
+                );
+            } else if self.sops.exists() {
                 let theirs = median(1, || {
                     let started = Instant::now();
                     let output = self.sops(&["decrypt"]).arg(&file).output().unwrap();
@@ -261,7 +274,7 @@ impl Bench {
     /// A daemon that has nothing to do: how often it wakes up, and how much memory it keeps.
     fn idle(&self) {
         title("idle, repository of 1,000 files, 10 s");
-        self.repository("idle", 1000);
+        self.repository("idle", 1000, VALUES, Self::encrypt);
         let runtime = self.path("idle-run");
         let mut daemon = Running(self.secretsd("idle", &runtime).spawn().unwrap());
         wait_until(|| runtime.join("service-0999.yaml/key-0").exists());
@@ -308,8 +321,14 @@ impl Bench {
         remove_runtime(&runtime);
     }
 
-    /// A repository of files with ten values each; the files.
-    fn repository(&self, name: &str, files: usize) -> Vec<PathBuf> {
+    /// A repository of files with so many values each; the files.
+    fn repository(
+        &self,
+        name: &str,
+        files: usize,
+        values: usize,
+        encrypt: impl Fn(&Self, &str, &str) -> Vec<u8>,
+    ) -> Vec<PathBuf> {
         let repository = self.path(name);
         fs::create_dir_all(repository.join("secrets")).unwrap();
         let rules = format!("creation_rules:\n  - age: {}\n", self.key.to_public());
@@ -317,25 +336,37 @@ impl Bench {
         (0..files)
             .map(|file| {
                 let name = format!("secrets/service-{file:04}.yaml");
-                let plain: String = (0..VALUES)
+                let plain: String = (0..values)
                     .map(|value| format!("key-{value}: value-{file}-{value}\n"))
                     .collect();
                 let path = repository.join(&name);
-                fs::write(&path, self.encrypt(&name, &plain)).unwrap();
+                fs::write(&path, encrypt(self, &name, &plain)).unwrap();
                 path
             })
             .collect()
     }
 
-    /// By real sops where there is one.
+    /// By secretsctl, which takes a moment where sops takes minutes.
     fn encrypt(&self, name: &str, plain: &str) -> Vec<u8> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_secretsctl"));
+        self.encrypt_by(command.arg("encrypt"), name, plain)
+    }
+
+    fn encrypt_by_sops(&self, name: &str, plain: &str) -> Vec<u8> {
+        if !self.sops.exists() {
+            return self.encrypt(name, plain);
+        }
+        self.encrypt_by(&mut self.sops(&["encrypt"]), name, plain)
+    }
+
+    fn encrypt_by(&self, command: &mut Command, name: &str, plain: &str) -> Vec<u8> {
         let source = self.path(&format!("plain-{}", name.replace('/', "-")));
         fs::write(&source, plain).unwrap();
-        let output = self
-            .sops(&["encrypt", "--age", &self.key.to_public().to_string()])
+        let output = command
+            .args(["--age", &self.key.to_public().to_string()])
             .arg(&source)
             .output()
-            .expect("sops");
+            .expect("the program that encrypts");
         assert!(
             output.status.success(),
             "{}",

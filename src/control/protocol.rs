@@ -3,7 +3,7 @@
 //! They name secrets, files and causes. None has a field that could hold a delivered value, and `Secret` cannot be
 //! serialised, so none can get one by accident.
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -151,12 +151,12 @@ impl Refused {
 /// One delivered secret. There may be very many, and the daemon keeps them all: hence the small types.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Listed {
-    pub(crate) name: Box<str>,
+    pub(crate) name: Arc<str>,
     pub(crate) path: Box<str>,
     pub(crate) state: SecretState,
     #[serde(with = "clock::text")]
     pub(crate) since: SystemTime,
-    pub(crate) file: Box<str>,
+    pub(crate) file: Arc<str>,
 }
 
 /// State of one secret.

@@ -278,11 +278,17 @@ impl Daemon {
         if report.is_first_generation() {
             return;
         }
+        let is_changed = |name: &str| {
+            let found = report
+                .changed
+                .binary_search_by(|changed| changed.as_str().cmp(name));
+            found.is_ok()
+        };
         let secrets = report.secrets.iter();
         let switched = Switched {
             on_change: secrets
                 .filter(|secret| !secret.on_change.is_empty())
-                .filter(|secret| report.changed.binary_search(&secret.name).is_ok())
+                .filter(|secret| is_changed(&secret.name))
                 .map(|secret| secret.on_change.as_slice())
                 .collect(),
         };

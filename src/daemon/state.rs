@@ -92,7 +92,7 @@ pub(super) fn reloaded(report: &Report) -> Reloaded {
 pub(super) fn causes(report: &Report) -> BTreeMap<String, String> {
     report
         .degraded()
-        .map(|(secret, cause)| (secret.name.clone(), one_line(cause)))
+        .map(|(secret, cause)| (secret.name.as_ref().to_owned(), one_line(cause)))
         .collect()
 }
 
@@ -124,7 +124,7 @@ fn degraded(report: &Report) -> Vec<Degraded> {
     report
         .degraded()
         .map(|(secret, cause)| Degraded {
-            name: secret.name.clone(),
+            name: secret.name.as_ref().to_owned(),
             cause: one_line(cause),
             since: clock::format(secret.since),
         })
@@ -133,7 +133,7 @@ fn degraded(report: &Report) -> Vec<Degraded> {
 
 fn listed(secret: &SecretState) -> Listed {
     Listed {
-        name: secret.name.as_str().into(),
+        name: Arc::clone(&secret.name),
         path: text(&secret.path).into(),
         state: match secret.state {
             delivery::State::Delivered => protocol::SecretState::Delivered,
@@ -141,7 +141,7 @@ fn listed(secret: &SecretState) -> Listed {
             delivery::State::Degraded { stale: false, .. } => protocol::SecretState::Missing,
         },
         since: secret.since,
-        file: secret.file.as_deref().unwrap_or_default().into(),
+        file: secret.file.clone().unwrap_or_default(),
     }
 }
 

@@ -1,6 +1,9 @@
 //! Whether anything has changed since the last generation, told without opening a file.
 
-use std::{collections::HashMap, sync::Mutex};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 use super::{
     Inputs,
@@ -25,17 +28,14 @@ pub(super) struct Check<'a> {
 }
 
 /// Delivered paths and what is remembered of them, by the path of their file in the repository.
-pub(super) type LeavesOf<'a> = HashMap<&'a str, Vec<(&'a String, &'a OutputRecord)>>;
+pub(super) type LeavesOf<'a> = HashMap<&'a str, Vec<(&'a Arc<str>, &'a OutputRecord)>>;
 
 /// Sorts what is remembered by files.
 pub(super) fn leaves_of(memory: &Memory) -> LeavesOf<'_> {
     let mut leaves = LeavesOf::new();
     for (location, record) in memory.outputs.iter().filter(|(_, record)| record.by_rules) {
         if let Some(file) = &record.file {
-            leaves
-                .entry(file.as_str())
-                .or_default()
-                .push((location, record));
+            leaves.entry(file).or_default().push((location, record));
         }
     }
     leaves
@@ -45,8 +45,10 @@ impl Check<'_> {
     /// The outcome, where everything is as it was.
     pub(super) fn unchanged(&self, desired: &Desired<'_>) -> Option<Outcome> {
         self.previous?;
+        // What is only compared comes before what costs a system call for each file.
         let clean = self.memory.degraded.is_empty()
-            && desired.units.iter().all(|unit| self.is_clean(unit))
+            && desired.units.iter().all(|unit| self.is_same(unit))
+            && desired.units.iter().all(|unit| self.is_intact(unit))
             && desired
                 .templates
                 .iter()
@@ -58,7 +60,7 @@ impl Check<'_> {
         for unit in &desired.units {
             let mut done = self.unit_done(unit);
             for wanted in self.wanted_of(unit) {
-                let output = self.as_it_is(wanted, Some(unit.file.clone()))?;
+                let output = self.as_it_is(wanted, Some(Arc::clone(&unit.file)))?;
                 done.outputs.push(output);
             }
             outcome.add(done);
@@ -71,7 +73,7 @@ impl Check<'_> {
         (outcome.outputs.len() == self.memory.outputs.len()).then_some(outcome)
     }
 
-    fn as_it_is(&self, wanted: Wanted, file: Option<String>) -> Option<Done> {
+    fn as_it_is(&self, wanted: Wanted, file: Option<Arc<str>>) -> Option<Done> {
         let record = self.memory.outputs.get(&wanted.location)?;
         let same = wanted
             .attributes
@@ -96,14 +98,20 @@ impl Check<'_> {
             .collect();
         wanted.extend(
             self.delivered_by_rules(unit)
-                .map(|(location, _)| self.at(location.clone())),
+                .map(|(location, _)| self.at(Arc::clone(location))),
         );
         wanted
     }
 
-    /// Whether nothing that decides the content has changed since the last generation.
+    /// Whether nothing that decides the content has changed since the last generation, and the generation is as it was
+    /// written.
     pub(super) fn is_clean(&self, unit: &Unit) -> bool {
-        let (Some(record), Ok(digest)) = (self.memory.files.get(&unit.file), &unit.digest) else {
+        self.is_same(unit) && self.is_intact(unit)
+    }
+
+    /// Whether nothing that decides the content has changed since the last generation.
+    pub(super) fn is_same(&self, unit: &Unit) -> bool {
+        let (Some(record), Ok(digest)) = (self.memory.files.get(&*unit.file), &unit.digest) else {
             return false;
         };
         let same = record.complete
@@ -114,27 +122,34 @@ impl Check<'_> {
             self.memory
                 .outputs
                 .get(&named.wanted.location)
-                .is_some_and(|record| {
-                    record.source == source
-                        && record.name == named.wanted.name
-                        && self.is_intact(&named.wanted.location, record)
-                })
-        }) && self
-            .delivered_by_rules(unit)
-            .all(|(location, record)| self.is_intact(location, record))
-    }
-
-    fn is_intact(&self, location: &str, record: &OutputRecord) -> bool {
-        self.previous.is_some_and(|previous| {
-            previous.has(location, &record.fingerprint(), &record.attributes())
+                .is_some_and(|record| *record.source == *source && record.name == named.wanted.name)
         })
     }
 
+    /// Whether everything of a unit is in the last generation as it was written there.
+    fn is_intact(&self, unit: &Unit) -> bool {
+        let Some(previous) = self.previous else {
+            return false;
+        };
+        let is_there = |location: &str, record: &OutputRecord| {
+            previous.has(location, &record.fingerprint(), &record.attributes())
+        };
+        let named = unit.named.iter().all(|named| {
+            let location = &named.wanted.location;
+            let record = self.memory.outputs.get(location);
+            record.is_some_and(|record| is_there(location, record))
+        });
+        named
+            && self
+                .delivered_by_rules(unit)
+                .all(|(location, record)| is_there(location, record))
+    }
+
     /// What this file's delivery by rules consisted of.
-    fn delivered_by_rules(&self, unit: &Unit) -> impl Iterator<Item = (&String, &OutputRecord)> {
+    fn delivered_by_rules(&self, unit: &Unit) -> impl Iterator<Item = (&Arc<str>, &OutputRecord)> {
         let leaves = self
             .leaves
-            .get(unit.file.as_str())
+            .get(&*unit.file)
             .filter(|_| unit.by_rules.is_some());
         leaves.into_iter().flatten().copied()
     }
@@ -144,7 +159,7 @@ impl Check<'_> {
         let record = self
             .memory
             .files
-            .get(&unit.file)
+            .get(&*unit.file)
             .cloned()
             .unwrap_or_default();
         let notes = record
@@ -153,14 +168,14 @@ impl Check<'_> {
             .map(|reason| left_out(self.inputs, &unit.file, reason))
             .collect();
         UnitDone {
-            file: unit.file.clone(),
+            file: Arc::clone(&unit.file),
             outputs: Vec::new(),
             record,
             notes,
         }
     }
 
-    pub(super) fn at(&self, location: String) -> Wanted {
+    pub(super) fn at(&self, location: Arc<str>) -> Wanted {
         of_location(location, self.inputs.config, self.owners)
     }
 }

@@ -4,6 +4,7 @@
 use std::{
     collections::{HashMap, HashSet},
     path::Path,
+    sync::Arc,
 };
 
 use super::{
@@ -37,7 +38,7 @@ pub(super) struct Contents {
 pub(super) struct Value {
     pub(super) wanted: Wanted,
     /// Hash of all that decides its content.
-    pub(super) source: String,
+    pub(super) source: Arc<str>,
     pub(super) by_rules: bool,
     pub(super) content: Result<Secret>,
 }
@@ -46,7 +47,7 @@ impl Work<'_> {
     /// Opens a file; the MAC is verified before anything leaves.
     pub(super) fn open(&self, unit: &Unit) -> Result<Contents> {
         unit.digest.as_ref().map_err(Clone::clone)?;
-        let path = self.inputs.repository.root().join(&unit.file);
+        let path = self.inputs.repository.root().join(&*unit.file);
         self.open_file(unit).map_err(|error| {
             let error = match (error.code, &unit.by_rules) {
                 ("no-identity", Some(_)) if self.inputs.identities.problems().is_empty() => Error::new("awaits-rekey", "the rules give this file to this host, but none of its identities opens it: it awaits re-key")
@@ -63,7 +64,7 @@ impl Work<'_> {
             repository,
             identities,
         } = self.inputs;
-        let content = repository.read(Path::new(&unit.file))?;
+        let content = repository.read(Path::new(&*unit.file))?;
         // It may have changed since it was looked at: what is remembered is what is delivered here.
         let digest = hex(&content_hash(content.expose()));
         let document = Document::parse(content, unit.format, &config.limits)?;
@@ -101,7 +102,7 @@ impl Work<'_> {
             };
             contents.values.push(Value {
                 wanted: wanted.clone(),
-                source: source_of(&digest, unit.format, key),
+                source: source_of(&digest, unit.format, key).into(),
                 by_rules: false,
                 content: value,
             });
@@ -114,7 +115,7 @@ impl Work<'_> {
             contents.record = self
                 .memory
                 .files
-                .get(&unit.file)
+                .get(&*unit.file)
                 .cloned()
                 .unwrap_or_default();
             for value in contents
@@ -138,7 +139,7 @@ impl Work<'_> {
             repository,
             identities,
         } = self.inputs;
-        let content = repository.read(Path::new(&unit.file)).ok()?;
+        let content = repository.read(Path::new(&*unit.file)).ok()?;
         let document = Document::parse(content, unit.format, &config.limits).ok()?;
         let key = crate::open::data_key(document.metadata(), identities).ok()?;
         Some(fingerprint(&self.memory.salt, &key))
@@ -153,9 +154,10 @@ impl Work<'_> {
         digest: &str,
         contents: &mut Contents,
     ) -> Result<()> {
+        let source: Arc<str> = digest.into();
         if !splits(unit, by_rules, opened) {
-            let wanted = self.at(by_rules.location.clone());
-            let (source, content) = (digest.to_owned(), opened.plaintext());
+            let wanted = self.at(by_rules.location.as_str().into());
+            let content = opened.plaintext();
             contents.values.push(Value {
                 wanted,
                 source,
@@ -178,8 +180,8 @@ impl Work<'_> {
             });
             match reason {
                 None => contents.values.push(Value {
-                    wanted: self.at(location),
-                    source: digest.to_owned(),
+                    wanted: self.at(location.into()),
+                    source: Arc::clone(&source),
                     by_rules: true,
                     content: Ok(leaf.value),
                 }),

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
 
@@ -17,15 +17,15 @@ use crate::{
     sops::{document::Document, format::Format, metadata::Entry},
 };
 
-/// One file that services are to find.
+/// One file that services are to find. There may be very many at once: hence the shared texts.
 #[derive(Clone)]
 pub(super) struct Wanted {
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     /// Below the runtime directory.
-    pub(super) location: String,
+    pub(super) location: Arc<str>,
     pub(super) link: Option<PathBuf>,
     /// An error where there is no such user or group.
-    pub(super) attributes: Result<Attributes>,
+    pub(super) attributes: Result<Attributes, Box<Error>>,
     pub(super) on_change: Vec<String>,
     /// Old or copied content is fine.
     pub(super) accept_old: bool,
@@ -39,7 +39,7 @@ pub(super) struct Named {
 
 /// One file of the repository and all that is wanted of it.
 pub(super) struct Unit {
-    pub(super) file: String,
+    pub(super) file: Arc<str>,
     pub(super) format: Format,
     pub(super) named: Vec<Named>,
     pub(super) by_rules: Option<ByRules>,
@@ -214,7 +214,7 @@ impl<'c> Desired<'c> {
             }
             for named in &mut unit.named {
                 if let Some(error) = conflict(&named.wanted.location) {
-                    named.wanted.attributes = Err(error);
+                    named.wanted.attributes = Err(Box::new(error));
                 }
             }
         }
@@ -227,13 +227,13 @@ impl<'c> Desired<'c> {
 }
 
 /// What is wanted of something that is delivered by rules.
-pub(super) fn of_location(location: String, config: &Config, owners: &Mutex<Owners>) -> Wanted {
+pub(super) fn of_location(location: Arc<str>, config: &Config, owners: &Mutex<Owners>) -> Wanted {
     let matching = config
         .matches
         .iter()
         .find(|candidate| candidate.glob.matches(&location));
     let settings = matching.map_or(&config.defaults, |found| &found.settings);
-    wanted(location.clone(), location, None, settings, owners)
+    wanted(Arc::clone(&location), location, None, settings, owners)
 }
 
 /// The unit of `file`, made where there is none yet.
@@ -245,7 +245,7 @@ pub(super) fn unit<'u>(
     units
         .entry((file.to_owned(), format_name(format)))
         .or_insert_with(|| Unit {
-            file: file.to_owned(),
+            file: file.into(),
             format,
             named: Vec::new(),
             by_rules: None,
@@ -343,8 +343,8 @@ pub(super) fn source_of(digest: &str, format: Format, key: &[String]) -> String 
 
 fn of_secret(entry: &SecretEntry, owners: &Mutex<Owners>) -> Wanted {
     wanted(
-        entry.name.clone(),
-        entry.location.clone(),
+        entry.name.as_str().into(),
+        entry.location.as_str().into(),
         entry.link.clone(),
         &entry.settings,
         owners,
@@ -367,8 +367,8 @@ fn of_template<'c>(
     );
     let source = hex(&content_hash(described.as_bytes()));
     let wanted = wanted(
-        entry.name.clone(),
-        entry.location.clone(),
+        entry.name.as_str().into(),
+        entry.location.as_str().into(),
         entry.link.clone(),
         &entry.settings,
         owners,
@@ -402,8 +402,8 @@ fn read_template(path: &Path, config: &Config) -> Result<String> {
 }
 
 fn wanted(
-    name: String,
-    location: String,
+    name: Arc<str>,
+    location: Arc<str>,
     link: Option<PathBuf>,
     settings: &Settings,
     owners: &Mutex<Owners>,
@@ -411,7 +411,8 @@ fn wanted(
     let attributes = owners
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .attributes(settings);
+        .attributes(settings)
+        .map_err(Box::new);
     let (on_change, accept_old) = (settings.on_change.clone(), settings.accept_old);
     Wanted {
         name,

@@ -6,7 +6,7 @@ use std::{
     io::{Read as _, Write as _},
     os::fd::OwnedFd,
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
 use rustix::{
@@ -507,10 +507,13 @@ fn describe(status: &Stat) -> (Fingerprint, Attributes) {
 
 /// Owner and group of the files that we create.
 pub(super) fn us() -> (u32, u32) {
-    (
-        rustix::process::geteuid().as_raw(),
-        rustix::process::getegid().as_raw(),
-    )
+    static US: OnceLock<(u32, u32)> = OnceLock::new();
+    *US.get_or_init(|| {
+        (
+            rustix::process::geteuid().as_raw(),
+            rustix::process::getegid().as_raw(),
+        )
+    })
 }
 
 fn directory_flags() -> OFlags {

@@ -137,7 +137,7 @@ impl Delivery {
         }
         for (location, record) in &self.memory.outputs {
             if let Some(link) = &record.link {
-                results.push(links::remove(link, &self.runtime.link.join(location)));
+                results.push(links::remove(link, &self.runtime.link.join(&**location)));
             }
         }
         results.push(Memory::prune(&self.runtime, |_| false));

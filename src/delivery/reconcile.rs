@@ -49,7 +49,8 @@ impl Outcome {
         self.notes.extend(done.notes);
         // A file that was never opened leaves nothing to remember.
         if done.record != FileRecord::default() {
-            self.files.insert(done.file, done.record);
+            self.files
+                .insert(done.file.as_ref().to_owned(), done.record);
         }
     }
 }
@@ -172,9 +173,9 @@ impl Settling<'_> {
             let (Some(link), Some(_)) = (&done.wanted.link, &done.record) else {
                 continue;
             };
-            let target = self.runtime.link.join(&done.wanted.location);
+            let target = self.runtime.link.join(&*done.wanted.location);
             if let Err(error) = links::check(link, &target, &self.runtime.base) {
-                done.cause.get_or_insert(error);
+                done.cause.get_or_insert(Box::new(error));
                 // One that was made before stays with its last good value.
                 let before = self.memory.outputs.get(&done.wanted.location);
                 if before.is_none_or(|before| before.link != done.wanted.link) {
@@ -204,12 +205,15 @@ impl Settling<'_> {
             // Where everything failed there is nothing to put in place.
             return written.count() > 0 || outcome.outputs.is_empty();
         }
-        let locations: BTreeSet<&str> = written
-            .clone()
-            .map(|done| done.wanted.location.as_str())
-            .collect();
+        let locations: BTreeSet<&str> =
+            written.clone().map(|done| &*done.wanted.location).collect();
         written.clone().any(|done| done.new_file)
-            || !self.memory.outputs.keys().map(String::as_str).eq(locations)
+            || !self
+                .memory
+                .outputs
+                .keys()
+                .map(|location| &**location)
+                .eq(locations)
     }
 
     /// What to remember of this reconciliation.
@@ -231,16 +235,20 @@ impl Settling<'_> {
             if let Some(record) = &done.record {
                 let mut record = record.clone();
                 record.link.clone_from(&done.wanted.link);
-                memory.outputs.insert(done.wanted.location.clone(), record);
+                memory
+                    .outputs
+                    .insert(Arc::clone(&done.wanted.location), record);
             }
             if done.cause.is_some() {
                 let since = self
                     .memory
                     .degraded
-                    .get(&done.wanted.name)
+                    .get(&*done.wanted.name)
                     .copied()
                     .unwrap_or(seconds(self.now));
-                memory.degraded.insert(done.wanted.name.clone(), since);
+                memory
+                    .degraded
+                    .insert(done.wanted.name.as_ref().to_owned(), since);
             }
         }
         memory
@@ -282,16 +290,16 @@ impl Settling<'_> {
                 continue;
             };
             wanted.insert(link.clone());
-            let target = self.runtime.link.join(&done.wanted.location);
+            let target = self.runtime.link.join(&*done.wanted.location);
             if let Err(error) = links::make(link, &target, &self.runtime.base) {
-                done.cause.get_or_insert(error);
+                done.cause.get_or_insert(Box::new(error));
             }
         }
         for (location, record) in &old.outputs {
             let Some(link) = record.link.as_ref().filter(|link| !wanted.contains(*link)) else {
                 continue;
             };
-            if let Err(error) = links::remove(link, &self.runtime.link.join(location)) {
+            if let Err(error) = links::remove(link, &self.runtime.link.join(&**location)) {
                 outcome.notes.push(error);
             }
         }
@@ -335,13 +343,13 @@ impl Settling<'_> {
         let names: HashSet<&str> = outcome
             .outputs
             .iter()
-            .map(|done| done.wanted.name.as_str())
+            .map(|done| &*done.wanted.name)
             .collect();
         let gone = old
             .outputs
             .values()
-            .filter(|record| !names.contains(record.name.as_str()));
-        report.removed = gone.map(|record| record.name.clone()).collect();
+            .filter(|record| !names.contains(&*record.name));
+        report.removed = gone.map(|record| record.name.as_ref().to_owned()).collect();
         for done in outcome.outputs {
             let Done {
                 wanted,
@@ -352,7 +360,7 @@ impl Settling<'_> {
                 ..
             } = done;
             if new_content {
-                report.changed.push(wanted.name.clone());
+                report.changed.push(wanted.name.as_ref().to_owned());
             }
             report.locked |= cause.as_ref().is_some_and(|cause| cause.code == LOCKED);
             let (state, since) = match cause {
@@ -360,7 +368,7 @@ impl Settling<'_> {
                     let since = self
                         .memory
                         .degraded
-                        .get(&wanted.name)
+                        .get(&*wanted.name)
                         .copied()
                         .unwrap_or(seconds(self.now));
                     (State::degraded(cause, record.is_some()), since)
@@ -372,7 +380,7 @@ impl Settling<'_> {
             };
             let path = wanted
                 .link
-                .unwrap_or_else(|| self.runtime.link.join(&wanted.location));
+                .unwrap_or_else(|| self.runtime.link.join(&*wanted.location));
             let since = UNIX_EPOCH + Duration::from_secs(since);
             let on_change = wanted.on_change;
             report.secrets.push(SecretState {

@@ -1,6 +1,6 @@
 //! What came of a reconciliation, for `status`, `list`, logs and exit codes.
 
-use std::{path::PathBuf, time::SystemTime};
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use crate::error::Error;
 
@@ -30,11 +30,11 @@ pub(crate) struct Report {
 /// One secret or template.
 #[derive(Clone, Debug)]
 pub(crate) struct SecretState {
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     /// Where services find it: below the runtime directory, or its link elsewhere.
     pub(crate) path: PathBuf,
     /// The source in the repository; absent for a template.
-    pub(crate) file: Option<String>,
+    pub(crate) file: Option<Arc<str>>,
     pub(crate) state: State,
     /// Since when: delivered with this content, or degraded.
     pub(crate) since: SystemTime,
@@ -49,7 +49,7 @@ pub(crate) enum State {
     Delivered,
     /// The last good content is in place, or none.
     Degraded {
-        cause: Error,
+        cause: Box<Error>,
         /// Whether a last good value is in place.
         stale: bool,
         /// The cause may pass without a change of any input (an I/O error, a locked identity, a missing user): worth
@@ -65,7 +65,7 @@ impl Report {
             .iter()
             .filter_map(|secret| match &secret.state {
                 State::Delivered => None,
-                State::Degraded { cause, .. } => Some((secret, cause)),
+                State::Degraded { cause, .. } => Some((secret, &**cause)),
             })
     }
 
@@ -83,7 +83,7 @@ impl Report {
 }
 
 impl State {
-    pub(super) fn degraded(cause: Error, stale: bool) -> Self {
+    pub(super) fn degraded(cause: Box<Error>, stale: bool) -> Self {
         // What a change of the file, the rules or the configuration would have to repair is not worth another try.
         let passing = cause.code == LOCKED
             || matches!(

@@ -5,8 +5,9 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{Read as _, Write as _},
+    io::{BufWriter, Read as _, Write as _},
     path::PathBuf,
+    sync::Arc,
 };
 
 use rustix::{
@@ -27,6 +28,7 @@ const TEMPORARY: &str = ".state.new";
 const VERSION: u32 = 1;
 /// Bytes of the file.
 const SIZE: u64 = 1 << 30;
+const BUFFER: usize = 64 << 10;
 
 #[derive(Default, Deserialize, PartialEq, Serialize)]
 pub(super) struct Memory {
@@ -36,7 +38,7 @@ pub(super) struct Memory {
     /// By path in the repository.
     pub(super) files: BTreeMap<String, FileRecord>,
     /// By delivered path.
-    pub(super) outputs: BTreeMap<String, OutputRecord>,
+    pub(super) outputs: BTreeMap<Arc<str>, OutputRecord>,
     /// Since when a name is degraded, in seconds since 1970.
     pub(super) degraded: BTreeMap<String, u64>,
 }
@@ -62,14 +64,14 @@ pub(super) struct FileRecord {
     pub(super) complete: bool,
 }
 
-/// A delivered file.
+/// A delivered file. There may be very many, and the daemon keeps them all: hence the shared texts.
 #[derive(Clone, Deserialize, PartialEq, Serialize)]
 pub(super) struct OutputRecord {
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     /// The source in the repository; absent for a template.
-    pub(super) file: Option<String>,
+    pub(super) file: Option<Arc<str>>,
     /// Hash of all that decided its content.
-    pub(super) source: String,
+    pub(super) source: Arc<str>,
     /// Whether it was delivered by rules.
     pub(super) by_rules: bool,
     user: u32,
@@ -90,9 +92,9 @@ impl OutputRecord {
         reason = "one for each field, all of them needed"
     )]
     pub(super) fn new(
-        name: &str,
-        file: Option<&str>,
-        source: String,
+        name: Arc<str>,
+        file: Option<Arc<str>>,
+        source: Arc<str>,
         by_rules: bool,
         attributes: Attributes,
         fingerprint: Fingerprint,
@@ -104,7 +106,6 @@ impl OutputRecord {
             size,
             modified,
         } = fingerprint;
-        let (name, file) = (name.to_owned(), file.map(str::to_owned));
         Self {
             name,
             file,
@@ -202,14 +203,15 @@ impl Memory {
     /// Remembers this of generation `number`: whole or not at all.
     pub(super) fn write(&self, runtime: &Runtime, number: u64) -> Result<()> {
         let failed = |error: Errno| unusable(&runtime.base, format!("cannot be written: {error}"));
-        let text = serde_json::to_vec(self)
-            .map_err(|error| unusable(&runtime.base, format!("cannot be described: {error}")))?;
         remove_file(runtime, TEMPORARY).map_err(failed)?;
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&runtime.base_dir, TEMPORARY, flags, Mode::RUSR | Mode::WUSR)
             .map_err(failed)?;
-        File::from(file).write_all(&text).map_err(|error| {
+        // Not as one text first: it would be the largest piece of memory that a change needs.
+        let mut file = BufWriter::with_capacity(BUFFER, File::from(file));
+        let written = serde_json::to_writer(&mut file, self).map_err(std::io::Error::from);
+        written.and_then(|()| file.flush()).map_err(|error| {
             let _ = remove_file(runtime, TEMPORARY);
             failed(Errno::from_io_error(&error).unwrap_or(Errno::IO))
         })?;

@@ -22,12 +22,12 @@ use crate::{
 /// What templates may ask for.
 pub(super) struct Values {
     directory: Previous,
-    by_name: HashMap<String, Value>,
+    by_name: HashMap<Arc<str>, Value>,
 }
 
 struct Value {
     /// Absent where there is no value, not even an old one.
-    location: Option<String>,
+    location: Option<Arc<str>>,
     degraded: bool,
 }
 
@@ -101,7 +101,7 @@ impl Work<'_> {
         let (text, attributes) = match (rendered, &work.wanted.attributes) {
             (Ok(text), Ok(attributes)) => (text, attributes),
             (Err(error), _) => return self.keep_template(work, error),
-            (_, Err(error)) => return self.keep_template(work, error.clone()),
+            (_, Err(error)) => return self.keep_template(work, Error::clone(error)),
         };
         if let Some(cause) = &cause {
             // Made of an old value it would be no newer than what is there.
@@ -122,9 +122,9 @@ impl Work<'_> {
                 let since = before
                     .filter(|_| !placed.new_content)
                     .map_or(self.now, |before| before.since);
-                let source = work.source.clone();
+                let source = work.source.as_str().into();
                 let record = OutputRecord::new(
-                    &work.wanted.name,
+                    Arc::clone(&work.wanted.name),
                     None,
                     source,
                     false,
@@ -159,7 +159,7 @@ impl Check<'_> {
                 .outputs
                 .get(&work.wanted.location)
                 .is_some_and(|record| {
-                    record.source == work.source
+                    *record.source == *work.source
                         && record.name == work.wanted.name
                         && record.attributes() == *attributes
                         && self.previous.is_some_and(|previous| {
@@ -176,6 +176,7 @@ fn done(
     cause: Option<Error>,
 ) -> Done {
     let wanted = work.wanted.clone();
+    let cause = cause.map(Box::new);
     Done {
         wanted,
         file: None,

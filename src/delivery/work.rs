@@ -1,6 +1,8 @@
 //! One file of the repository, once: opened if it must be, its parts put into the generation that is being written.
 //! What fails is degraded alone and keeps its last good value.
 
+use std::sync::Arc;
+
 use super::{
     check::Check,
     contents::{Contents, Value},
@@ -31,18 +33,18 @@ impl<'a> std::ops::Deref for Work<'a> {
 /// What came of one wanted file.
 pub(super) struct Done {
     pub(super) wanted: Wanted,
-    pub(super) file: Option<String>,
+    pub(super) file: Option<Arc<str>>,
     /// The file in the generation; absent where there is not even a last good one.
     pub(super) record: Option<OutputRecord>,
     pub(super) new_file: bool,
     pub(super) new_content: bool,
     /// Why it is degraded, if it is.
-    pub(super) cause: Option<Error>,
+    pub(super) cause: Option<Box<Error>>,
 }
 
 /// What came of one file of the repository.
 pub(super) struct UnitDone {
-    pub(super) file: String,
+    pub(super) file: Arc<str>,
     pub(super) outputs: Vec<Done>,
     pub(super) record: FileRecord,
     pub(super) notes: Vec<Error>,
@@ -51,7 +53,8 @@ pub(super) struct UnitDone {
 impl Work<'_> {
     /// An error is about the whole generation.
     pub(super) fn process(&self, unit: &Unit) -> Result<UnitDone> {
-        if self.is_clean(unit)
+        // Whether the generation before is as it was written shows when its files are taken over.
+        if self.is_same(unit)
             && let Some(done) = self.carry(unit)?
         {
             return Ok(done);
@@ -89,11 +92,11 @@ impl Work<'_> {
             .filter(|_| wanted.len() == unit.named.len())
         {
             // Nothing is known of its leaves: it stands for all of them.
-            wanted.push(self.at(by_rules.location.clone()));
+            wanted.push(self.at(by_rules.location.as_str().into()));
         }
         for wanted in wanted {
             done.outputs
-                .push(self.last_good(unit, wanted, Some(cause.clone()))?);
+                .push(self.last_good(unit, wanted, Some(Box::new(cause.clone())))?);
         }
         Ok(done)
     }
@@ -122,8 +125,8 @@ impl Work<'_> {
                     self.last_good(unit, wanted, Some(cause))?
                 }
                 (_, Err(cause)) => {
-                    let file = self.inputs.repository.root().join(&unit.file);
-                    self.last_good(unit, wanted, Some(cause.with_file(&file)))?
+                    let file = self.inputs.repository.root().join(&*unit.file);
+                    self.last_good(unit, wanted, Some(Box::new(cause.with_file(&file))))?
                 }
                 (Ok(attributes), Ok(value)) => {
                     let before = self.memory.outputs.get(&wanted.location);
@@ -137,9 +140,9 @@ impl Work<'_> {
                             let since = before
                                 .filter(|_| !placed.new_content)
                                 .map_or(self.now, |before| before.since);
-                            let file = Some(unit.file.as_str());
+                            let file = Some(Arc::clone(&unit.file));
                             let record = OutputRecord::new(
-                                &wanted.name,
+                                Arc::clone(&wanted.name),
                                 file,
                                 source,
                                 by_rules,
@@ -149,7 +152,9 @@ impl Work<'_> {
                             );
                             self.done(unit, wanted, Some(record), &placed, None)
                         }
-                        Err(Refused::File(cause)) => self.last_good(unit, wanted, Some(cause))?,
+                        Err(Refused::File(cause)) => {
+                            self.last_good(unit, wanted, Some(Box::new(cause)))?
+                        }
                         Err(Refused::All(error)) => return Err(error),
                     }
                 }
@@ -204,7 +209,7 @@ impl Work<'_> {
         }
     }
 
-    fn last_good(&self, unit: &Unit, wanted: Wanted, cause: Option<Error>) -> Result<Done> {
+    fn last_good(&self, unit: &Unit, wanted: Wanted, cause: Option<Box<Error>>) -> Result<Done> {
         let cause = cause.or_else(|| wanted.attributes.as_ref().err().cloned());
         Ok(match self.last_good_of(&wanted)? {
             Some((record, placed)) => self.done(unit, wanted, Some(record), &placed, cause),
@@ -218,9 +223,9 @@ impl Work<'_> {
         wanted: Wanted,
         record: Option<OutputRecord>,
         placed: &Placed,
-        cause: Option<Error>,
+        cause: Option<Box<Error>>,
     ) -> Done {
-        let file = Some(unit.file.clone());
+        let file = Some(Arc::clone(&unit.file));
         Done {
             wanted,
             file,
