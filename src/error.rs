@@ -17,6 +17,9 @@ pub(crate) struct Position {
 }
 
 impl Position {
+    /// Of errors about a whole text.
+    pub(crate) const START: Self = Self { line: 1, column: 1 };
+
     /// The position of byte `offset` in `text` (invalid UTF-8 counts a character per byte).
     pub(crate) fn of(text: &[u8], offset: usize) -> Self {
         let before = &text[..offset.min(text.len())];

@@ -278,3 +278,24 @@ fn an_identity_that_is_gone_takes_nothing_away() {
     host.once().expect(1);
     assert_eq!(host.secret("a.yaml/k"), b"1");
 }
+
+#[test]
+fn rules_cut_short_take_nothing_away() {
+    let Some(host) = Host::nobody("rules_cut_short_take_nothing_away") else {
+        return;
+    };
+    host.put("a.yaml", "k: 1\n");
+    host.configure("deliver: by-rules\n");
+    host.once().expect(0);
+    for cut in ["", "# rules\n", "stores: {}\n"] {
+        host.dir.write("repo/.sops.yaml", cut);
+        let ran = host.once().expect(2);
+        assert!(ran.stderr.contains("no creation_rules"), "{ran}");
+        assert!(ran.stderr.contains(".sops.yaml:1:1\n"), "{ran}");
+        assert_eq!(host.delivered(), ["a.yaml/k"]);
+    }
+    // This one says that nothing is for anybody.
+    host.dir.write("repo/.sops.yaml", "creation_rules: []\n");
+    host.once().expect(0);
+    assert!(host.delivered().is_empty());
+}

@@ -242,6 +242,9 @@ fn includes_are_merged() {
             .stderr
             .contains("`repository` is no key of an included file")
     );
+    fs::write(&main, format!("{START}include: [conf.d/none.yaml]\n")).unwrap();
+    let ran = check().expect(2);
+    assert!(ran.stderr.contains("hint: correct `include`"), "{ran}");
 }
 
 #[test]

@@ -73,6 +73,10 @@ impl Bench {
         let error = value["error"].clone();
         assert_eq!(error["code"], code, "{error}");
         assert_eq!(error["file"], name.as_str(), "{error}");
+        for place in ["line", "column"] {
+            assert!(error[place].as_u64().is_some_and(|at| at > 0), "{error}");
+        }
+        assert!(error["hint"].is_string(), "{error}");
         for plain in ["example.org", "5432"] {
             assert!(!ran.stderr.contains(plain), "{ran}");
         }

@@ -68,6 +68,30 @@ fn follows_the_rules() {
 }
 
 #[test]
+fn broken_rules_are_told_with_their_place() {
+    let Some(mut machine) = Machine::new("broken_rules_are_told_with_their_place") else {
+        return;
+    };
+    machine.configure(BY_RULES);
+    machine.put("a.yaml", "key: of a\n");
+    machine.start();
+    machine.expect_delivered("a.yaml/key", "of a");
+    machine.replace("repo/.sops.yaml", "creation_rules: 5\n");
+    let ran = machine.ctl(&["--json", "reload"]).expect(2);
+    let value: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap();
+    let error = &value["error"];
+    let file = machine.dir.join("repo/.sops.yaml");
+    assert_eq!(error["file"], file.to_str().unwrap(), "{ran}");
+    assert_eq!(
+        (&error["line"], &error["column"]),
+        (&1.into(), &17.into()),
+        "{ran}"
+    );
+    assert!(error["hint"].is_string(), "{ran}");
+    machine.expect_delivered("a.yaml/key", "of a");
+}
+
+#[test]
 fn waits_for_names() {
     let Some(mut machine) = Machine::new("waits_for_names") else {
         return;

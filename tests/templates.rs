@@ -133,3 +133,34 @@ fn a_template_of_a_degraded_secret_keeps_its_last_good_value() {
     host.once().expect(0);
     assert_eq!(host.secret("t"), b"changed four");
 }
+
+#[test]
+fn a_value_used_as_a_name_is_not_said() {
+    let Some(host) = Host::nobody("a_value_used_as_a_name_is_not_said") else {
+        return;
+    };
+    host.put("a.yaml", "x: Ohg7ohQu\n");
+    host.configure(&format!(
+        "{SECRET}templates:\n  t: {{ content: '{{{{ secret(secret(\"p\")) }}}}' }}\n"
+    ));
+    let ran = host.once().expect(1);
+    assert!(
+        ran.stderr.contains("there is no secret of the name"),
+        "{ran}"
+    );
+    assert!(!ran.stderr.contains("Ohg7ohQu"), "{ran}");
+}
+
+#[test]
+fn a_loop_cannot_double_a_text() {
+    let Some(host) = Host::nobody("a_loop_cannot_double_a_text") else {
+        return;
+    };
+    host.put("a.yaml", "x: one\n");
+    let text = "{% set n = namespace(a='x') %}{% for i in range(60) %}{% set n.a = n.a ~ n.a %}{% endfor %}";
+    host.configure(&format!(
+        "{SECRET}templates:\n  t: {{ content: \"{text}\" }}\n"
+    ));
+    let ran = host.once().expect(1);
+    assert!(ran.stderr.contains("the template is wrong"), "{ran}");
+}

@@ -111,7 +111,12 @@ pub(crate) fn default_file() -> PathBuf {
 /// Reads `file` and what it includes. Every problem found is in the list.
 pub(crate) fn load(file: &Path, surroundings: &Surroundings) -> Result<Config, Vec<Error>> {
     let file = std::path::absolute(file).map_err(|error| vec![unreadable(file, &error)])?;
-    let root = read(&file).map_err(|error| vec![error])?;
+    let root = read(&file).map_err(|error| match error.code {
+        "file-missing" => vec![error.with_hint(
+            "name the configuration with --config, or run without one: --repository DIR --identity FILE",
+        )],
+        _ => vec![error],
+    })?;
     let mut findings = Findings::default();
     let config = match findings.fields(&root, "the configuration", &KEYS) {
         Some(fields) => resolve(&root, &fields, file, surroundings, &mut findings),
@@ -363,7 +368,10 @@ fn include(
 ) {
     let root = match read(path) {
         Ok(root) => root,
-        Err(error) => return findings.errors.push(error),
+        Err(error) => {
+            let error = error.with_hint("correct `include`, which names this file");
+            return findings.errors.push(error);
+        }
     };
     let Some(fields) = findings.fields(&root, "an included file", &INCLUDE_KEYS) else {
         return;
@@ -434,12 +442,7 @@ fn read(path: &Path) -> Result<Node> {
         name: "of a configuration file",
         bytes: CONFIG_SIZE,
     };
-    let content = files::read_regular(path, limit).map_err(|error| match error.code {
-        "file-missing" => error.with_hint(
-            "name the configuration with --config, or run without one: --repository DIR --identity FILE",
-        ),
-        _ => error,
-    })?;
+    let content = files::read_regular(path, limit)?;
     if let Trust::Untrusted(reason) = files::trust(path)? {
         return Err(Error::new("untrusted", format!("the configuration is not used: {reason}"))
             .with_file(path)

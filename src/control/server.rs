@@ -230,7 +230,7 @@ impl Connection {
             ),
             Some(ReloadResult::Failed(error)) => error_reply(
                 &format!("{INTERFACE}.DeliveryFailed"),
-                json!({ "message": error.message, "hint": error.hint }),
+                json!(Refused::from(&error)),
             ),
             None => error_reply(
                 &format!("{INTERFACE}.DeliveryFailed"),

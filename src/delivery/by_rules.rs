@@ -9,7 +9,7 @@ use super::{
     desired::{ByRules, SeenFiles, Unit, location_of, look, unit},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, Position, Result},
     repository::{RULES, parse_rules},
     sops::format::Format,
 };
@@ -124,7 +124,17 @@ fn read_rules(inputs: &Inputs<'_>) -> Result<Rules> {
             .with_hint("name the directory that holds .sops.yaml, or list the secrets: `deliver: configured`"),
         _ => error,
     })?;
-    parse_rules(content.expose(), &inputs.config.limits).map_err(|error| error.with_file(&file))
+    let rules = parse_rules(content.expose(), &inputs.config.limits)
+        .map_err(|error| error.with_file(&file))?;
+    // A file that is cut short or not yet written takes nothing away; `creation_rules: []` says that it is meant.
+    if !rules.are_present() {
+        let message = "the file has no creation_rules, so sops acts as if it were not there";
+        return Err(Error::new("no-rules", message)
+            .with_file(&file)
+            .with_position(Position::START)
+            .with_hint("add creation_rules, or list the secrets: `deliver: configured`"));
+    }
+    Ok(rules)
 }
 
 fn not_named() -> Error {

@@ -68,7 +68,7 @@ impl Work<'_> {
         // It may have changed since it was looked at: what is remembered is what is delivered here.
         let digest = hex(&content_hash(content.expose()));
         let document = Document::parse(content, unit.format, &config.limits)?;
-        let key = crate::open::data_key(document.metadata(), identities)?;
+        let key = crate::open::data_key(&document, identities)?;
         let opened = document.open(&key)?;
         let lastmodified = &document.metadata().lastmodified;
         let data_key = fingerprint(&self.memory.salt, &key);
@@ -141,7 +141,7 @@ impl Work<'_> {
         } = self.inputs;
         let content = repository.read(Path::new(&*unit.file)).ok()?;
         let document = Document::parse(content, unit.format, &config.limits).ok()?;
-        let key = crate::open::data_key(document.metadata(), identities).ok()?;
+        let key = crate::open::data_key(&document, identities).ok()?;
         Some(fingerprint(&self.memory.salt, &key))
     }
 

@@ -24,6 +24,8 @@ use crate::{
 /// Gets a value and the name that it is used by.
 type Filter = fn(&[u8], &str) -> Result<String>;
 
+/// The code of the error that quotes the name it was asked for.
+pub(super) const NO_SUCH_SECRET: &str = "no-such-secret";
 /// Steps of one template.
 const FUEL: u64 = 1_000_000;
 
@@ -35,7 +37,7 @@ pub(super) fn render(
     look_up: impl Fn(&str) -> Result<Secret> + Send + Sync + 'static,
 ) -> Result<Secret> {
     let problem = Problem::default();
-    let engine = engine(environment, &problem, look_up);
+    let engine = engine(text, environment, &problem, look_up);
     let template = engine
         .template_from_str(text)
         .map_err(|error| describe(&error))?;
@@ -60,6 +62,7 @@ pub(super) fn render(
 }
 
 fn engine(
+    source: &str,
     environment: bool,
     problem: &Problem,
     look_up: impl Fn(&str) -> Result<Secret> + Send + Sync + 'static,
@@ -72,12 +75,23 @@ fn engine(
         engine.set_syntax(syntax);
     }
 
-    let refuse = problem.clone();
+    // With it a short loop could double a text until memory is short.
+    engine.remove_global("namespace");
+
+    let (refuse, source) = (problem.clone(), source.to_owned());
     engine.add_function("secret", move |name: String| match look_up(&name) {
         Ok(secret) => Ok(match secret.expose_str() {
             Some(text) => Value::from(text),
             None => Value::from_bytes(secret.expose().to_vec()),
         }),
+        // A name that the template does not spell out may be the value of another secret.
+        Err(error) if error.code == NO_SUCH_SECRET && !source.contains(&name) => {
+            let message = "there is no secret of the name that the template puts together";
+            Err(refuse.note(
+                Error::new(NO_SUCH_SECRET, message)
+                    .with_hint("write the name out: `{{ secret(\"NAME\") }}`"),
+            ))
+        }
         Err(error) => Err(refuse.note(error)),
     });
     let refuse = problem.clone();

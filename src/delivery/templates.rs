@@ -51,7 +51,10 @@ impl Values {
 
     fn look_up(&self, name: &str, degraded: &Mutex<Option<String>>) -> Result<Secret> {
         let Some(value) = self.by_name.get(name) else {
-            let error = Error::new("no-such-secret", format!("there is no secret `{name}`"));
+            let error = Error::new(
+                template::NO_SUCH_SECRET,
+                format!("there is no secret `{name}`"),
+            );
             let near = self
                 .by_name
                 .keys()

@@ -10,7 +10,7 @@ use std::{
 use rustix::fs::{FileType, OFlags};
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Position, Result},
     secret::Secret,
 };
 
@@ -39,7 +39,11 @@ pub(crate) fn read_any(path: &Path, limit: ReadLimit) -> Result<Secret> {
     File::open(path)
         .map_err(|error| unreadable(&error))
         .and_then(|file| read_limited(file, 0, limit))
-        .map_err(|error| error.with_file(path))
+        .map_err(|error| {
+            error
+                .with_file(path)
+                .with_hint("name a file that exists and that you may read")
+        })
 }
 
 /// What comes out of a program.
@@ -104,6 +108,7 @@ fn too_large(limit: ReadLimit) -> Error {
             limit.name, limit.bytes
         ),
     )
+    .with_position(Position::START)
     .with_hint(format!(
         "check that it is the file that was meant; limit: {}",
         limit.name

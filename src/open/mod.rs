@@ -19,14 +19,18 @@ pub(crate) fn open_document<'d>(
     document: &'d Document,
     identities: &Identities,
 ) -> Result<Opened<'d>> {
-    document.open(&data_key(document.metadata(), identities)?)
+    document.open(&data_key(document, identities)?)
 }
 
 /// The data key of a file.
 ///
 /// Within a group the entries of recipients known to be ours come first, then all others, as sops offers every identity
 /// to every entry. Programs run and people are asked only where keys in memory do not do.
-pub(crate) fn data_key(metadata: &Metadata, identities: &Identities) -> Result<DataKey> {
+pub(crate) fn data_key(document: &Document, identities: &Identities) -> Result<DataKey> {
+    unwrap(document.metadata(), identities).map_err(|error| document.at_metadata(error))
+}
+
+fn unwrap(metadata: &Metadata, identities: &Identities) -> Result<DataKey> {
     let mut groups: Vec<Group<'_>> = metadata
         .groups
         .iter()

@@ -32,10 +32,12 @@ pub(crate) fn read_rules(file: &Path, limits: &Limits) -> Result<Rules> {
 /// Parses the rules. The error does not name the file.
 pub(crate) fn parse_rules(content: &[u8], limits: &Limits) -> Result<Rules> {
     let text = yaml::decode(content).map_err(|error| {
-        Error::new("invalid-rules", error.message).with_position(Position {
-            line: error.line,
-            column: error.column,
-        })
+        Error::new("invalid-rules", error.message)
+            .with_position(Position {
+                line: error.line,
+                column: error.column,
+            })
+            .with_hint("save the file as UTF-8")
     })?;
     let limits = yaml::Limits {
         nesting: limits.nesting,
@@ -52,7 +54,7 @@ impl From<RulesError> for Error {
         });
         match error.hint {
             Some(hint) => shown.with_hint(hint),
-            None => shown,
+            None => shown.with_hint("correct the rules at this place"),
         }
     }
 }

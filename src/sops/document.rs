@@ -31,6 +31,14 @@ pub(crate) struct Document {
 impl Document {
     /// Parses an encrypted file and its metadata; nothing is opened.
     pub(crate) fn parse(bytes: Secret, format: Format, limits: &Limits) -> Result<Self> {
+        Self::read(bytes, format, limits).map_err(|error| {
+            error
+                .with_position(Position::START)
+                .with_hint("restore the file from its history, or correct it with sops edit")
+        })
+    }
+
+    fn read(bytes: Secret, format: Format, limits: &Limits) -> Result<Self> {
         let parsed = format::read(format, bytes, limits)?;
         let Some(node) = &parsed.metadata else {
             return Err(Error::new("not-encrypted", "the file has no sops metadata")
@@ -50,6 +58,17 @@ impl Document {
         &self.metadata
     }
 
+    /// Names the place of the metadata in an error about them, unless it is about another file.
+    pub(crate) fn at_metadata(&self, error: Error) -> Error {
+        match &self.parsed.metadata {
+            Some(node) if error.file.is_none() => {
+                let source = self.parsed.source.expose();
+                error.with_position(Position::of(source, node.span.start))
+            }
+            _ => error,
+        }
+    }
+
     /// The file's format.
     pub(crate) fn format(&self) -> Format {
         self.format
@@ -57,7 +76,7 @@ impl Document {
 
     /// Decrypts every value and verifies the MAC: what is returned is what was encrypted.
     pub(crate) fn open(&self, key: &DataKey) -> Result<Opened<'_>> {
-        let cipher = Cipher::new(key)?;
+        let cipher = Cipher::new(key).map_err(|error| self.at_metadata(error))?;
         let mut mac = Mac::new(self.metadata.mac_only_encrypted);
         let mut values = BTreeMap::new();
         let mut previous = String::new();
@@ -94,7 +113,8 @@ impl Document {
                 }
             },
         )?;
-        self.check_mac(&cipher, &mac.finish(), &values)?;
+        self.check_mac(&cipher, &mac.finish(), &values)
+            .map_err(|error| self.at_metadata(error))?;
         Ok(Opened {
             document: self,
             values,
