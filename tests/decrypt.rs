@@ -128,6 +128,16 @@ fn parts_are_printed_as_sops_prints_them() {
         let ran = bench.decrypt(&["--extract", path, name]).expect(0);
         assert_eq!(ran.text(), expected, "{name} {path}");
     }
+    // sops 3.7 ends INI files with a blank line, decrypted ones too.
+    let ini = std::fs::read_to_string(bench.dir.path().join("file.ini")).unwrap();
+    bench.dir.write("old.ini", format!("{ini}\n"));
+    let ran = bench.decrypt(&["old.ini"]).expect(0);
+    assert_eq!(ran.text(), format!("{}\n", FILES[3].1));
+    // sops up to 3.9 ended JSON files without a line break, and prints parts of them so.
+    let json = std::fs::read_to_string(bench.dir.path().join("file.json")).unwrap();
+    bench.dir.write("old.json", json.trim_end());
+    let ran = bench.decrypt(&["--extract", "[\"db\"]", "old.json"]);
+    assert!(ran.expect(0).text().ends_with("\n}"));
     for path in [
         "[\"nothing\"]",
         "[\"db\"][0]",

@@ -130,7 +130,8 @@ impl Opened<'_> {
             (_, Format::Json | Format::Binary) => {
                 let mut text = Secret::default();
                 self.print_json(node, 0, &mut text)?;
-                if matches!(node, Node::Map(..)) {
+                // Up to 3.9 sops ended neither files nor parts of them with a line break.
+                if matches!(node, Node::Map(..)) && self.parsed().source.expose().ends_with(b"\n") {
                     text.push(b"\n");
                 }
                 Ok(text)

@@ -271,7 +271,8 @@ fn cut(source: &[u8], layout: &Layout, edits: &mut Edits) {
         return;
     };
     let mut start = section.span.start;
-    if at + 1 == layout.sections.len() {
+    // sops 3.7 ends every INI file with a blank line, also a decrypted one: then the one before the metadata stays.
+    if at + 1 == layout.sections.len() && !source.ends_with(b"\n\n") {
         // The blank line before it goes, too.
         let before = source.get(..start).unwrap_or_default();
         let content = before.trim_ascii_end().len();

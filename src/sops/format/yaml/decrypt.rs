@@ -64,6 +64,7 @@ pub(super) fn splice(
     for (sequence, comments) in &list_comments {
         lists::turn_into_comments(text, &read.stream, *sequence, comments, &mut edits)?;
     }
+    remove_lost_comments(text, read, &cuts, &mut edits);
     for cut in &cuts {
         edits.replace(cut.span.clone(), kept(text, read, replacements, cut)?);
     }
@@ -202,6 +203,30 @@ fn comment_text(text: &str, place: &Place, comment: &Secret) -> Result<Secret> {
     Ok(line)
 }
 
+/// sops writes an encrypted comment into the braces of an empty mapping and never finds it again: go-yaml gives it to
+/// no node. Nothing opens it, and as text it is of no use.
+fn remove_lost_comments(text: &str, read: &Read, cuts: &[Cut], edits: &mut Edits) {
+    let comments = read
+        .places
+        .iter()
+        .filter(|place| matches!(place.kind, PlaceKind::Comment));
+    let found: BTreeSet<usize> = comments.map(|place| place.span.start).collect();
+    for comment in &read.stream.comments {
+        let before = text.get(..comment.start).unwrap_or_default();
+        let after = text.get(comment.end..).unwrap_or_default();
+        let is_lost = !found.contains(&comment.start)
+            && !is_cut(cuts, comment)
+            && text
+                .get(comment.clone())
+                .is_some_and(|comment| comment.starts_with("#ENC["));
+        let opened = before.trim_ascii_end();
+        let closed = after.trim_ascii_start();
+        if is_lost && opened.ends_with('{') && closed.starts_with('}') {
+            edits.remove(opened.len()..text.len() - closed.len());
+        }
+    }
+}
+
 pub(super) fn refuse_alias(text: &str, place: &Place) -> Error {
     let error = Error::new("alias", "an alias of a mapping or list stands for encrypted values")
         .with_hint("write the content out in place of the alias: every encrypted value belongs to its own path");
@@ -262,6 +287,13 @@ fn cut_block(text: &str, stream: &Stream, only: bool, key: NodeId, value: NodeId
         } else {
             usize::from(rest.starts_with('\n'))
         };
+    let rest = text.get(end..).unwrap_or_default();
+    // Blanks of a last line that has nothing else are what is left of the metadata.
+    let end = if rest.trim_start_matches([' ', '\t']).is_empty() {
+        text.len()
+    } else {
+        end
+    };
     Cut {
         span: start..end,
         only,

@@ -52,6 +52,10 @@ impl<'a> Printer<'a> {
                 Item::Entry {
                     key: name, value, ..
                 } => {
+                    if name == "<<" {
+                        // As go-yaml prints this key, quoted or not.
+                        self.text.push(b"!!merge ");
+                    }
                     self.text.push(key(name).expose());
                     self.text.push(b":");
                     self.below_key(value, column)?;

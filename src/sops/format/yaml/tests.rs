@@ -353,3 +353,21 @@ fn encrypting_edits_in_place() {
     let moved = encrypt("a:\n  b: 1\n  # inner\n").unwrap();
     assert_eq!(show(&moved), "a={b=\"ENC[v]\" <ENC[c]>}");
 }
+
+#[test]
+fn an_encrypted_comment_in_empty_braces_goes() {
+    let text = "a: {\n    #ENC[AES256_GCM,data:x,type:comment]\n}\nb: {\n    # clear\n}\nsops:\n    version: 3.9.4\n";
+    let parsed = parse(text);
+    let plain = splice(&parsed, &BTreeMap::new(), MetadataEdit::Cut).unwrap();
+    assert_eq!(plain.expose_str().unwrap(), "a: {}\nb: {\n    # clear\n}\n");
+}
+
+#[test]
+fn a_part_with_a_merge_is_printed_with_its_tag() {
+    let documents = parse("a:\n    !!merge <<:\n        x: 1\n").tree.documents;
+    let [Item::Entry { value, .. }] = documents[0].as_slice() else {
+        panic!("not one entry");
+    };
+    let text = print(value, &BTreeMap::new()).unwrap();
+    assert_eq!(text.expose_str().unwrap(), "!!merge <<:\n    x: 1\n");
+}
