@@ -258,6 +258,8 @@ fn a_passphrase_is_asked_for_on_the_terminal() {
             terminal.expect(identity.file_name().unwrap().to_str().unwrap());
             terminal.enter("wrong\r");
             terminal.expect("wrong passphrase");
+            // What is typed before the prompt is thrown away.
+            terminal.expect(identity.file_name().unwrap().to_str().unwrap());
             // With a correction.
             terminal.enter("1234x\x7f5\r");
         });

@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     process::{Command, Stdio},
     sync::{Arc, Condvar, Mutex},
+    time::Duration,
 };
 
 use rustix::{
@@ -14,6 +15,9 @@ use rustix::{
 };
 
 use crate::support::{Ran, finished};
+
+/// How long a screen may stay as it is while something is expected on it.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The person's side of a terminal.
 pub(crate) struct Terminal {
@@ -120,7 +124,14 @@ impl Terminal {
                 return;
             }
             assert!(!shown.closed, "no {text:?} in {:?}", shown.text);
-            shown = changed.wait(shown).unwrap();
+            // No measure of speed: a program that waits for a person who waits for it must not stop the whole run.
+            let waited = changed.wait_timeout(shown, PATIENCE).unwrap();
+            shown = waited.0;
+            assert!(
+                !waited.1.timed_out(),
+                "{text:?} never came; on the screen: {:?}",
+                shown.text
+            );
         }
     }
 
