@@ -8,7 +8,7 @@ help: ## This list
 
 demo: ## Deliver the example repository, change a secret, see it arrive
 	@contrib/setup build
-	@$(cargo) build --quiet --locked --bins
+	@$(cargo) build --locked --bins
 	@contrib/example/demo
 
 test: ## Everything that CI checks
