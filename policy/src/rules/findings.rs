@@ -8,7 +8,7 @@ use super::{
 use crate::{pattern::Pattern, recipient};
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The rule does not mean what somebody meant, or cannot be used.
     Error,
@@ -29,12 +29,25 @@ pub struct Finding {
     pub position: Position,
     /// A sentence without capital and period; never holds a private key.
     pub message: String,
+    /// A path that shows it: of an overlap, one that both rules match.
+    pub witness: Option<String>,
+    /// Other places that belong to it, in the order of the file.
+    pub related: Vec<Related>,
     /// The next step.
     pub hint: Option<String>,
 }
 
+/// A second place of a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Related {
+    /// Where.
+    pub position: Position,
+    /// What is there; a sentence without capital and period.
+    pub message: String,
+}
+
 impl Finding {
-    fn new(
+    pub(crate) fn new(
         code: &'static str,
         severity: Severity,
         position: Position,
@@ -46,11 +59,30 @@ impl Finding {
             severity,
             position,
             message: message.into(),
+            witness: None,
+            related: Vec::new(),
             hint: Some(hint.to_owned()),
         }
     }
 
-    fn of(error: RulesError) -> Self {
+    /// Adds the path that shows it.
+    #[must_use]
+    pub fn with_witness(mut self, witness: String) -> Self {
+        self.witness = Some(witness);
+        self
+    }
+
+    /// Adds another place.
+    #[must_use]
+    pub fn with_related(mut self, position: Position, message: impl Into<String>) -> Self {
+        self.related.push(Related {
+            position,
+            message: message.into(),
+        });
+        self
+    }
+
+    pub(crate) fn of(error: RulesError) -> Self {
         Self {
             code: error.code,
             severity: Severity::Error,
@@ -59,6 +91,8 @@ impl Finding {
                 column: error.column,
             },
             message: error.message,
+            witness: None,
+            related: Vec::new(),
             hint: error.hint,
         }
     }

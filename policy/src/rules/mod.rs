@@ -8,7 +8,7 @@ mod schema;
 
 use std::{fmt, sync::OnceLock};
 
-pub use self::findings::{Finding, Severity};
+pub use self::findings::{Finding, Related, Severity};
 pub use crate::recipient::{KeyKind, Recipient};
 use crate::{
     pattern::{Pattern, PatternError},
