@@ -1,5 +1,7 @@
 //! SOPS creation rules as pure data and functions.
 
+mod automaton;
+pub mod order;
 pub mod pattern;
 mod recipient;
 pub mod rules;
