@@ -13,6 +13,7 @@
 //! | 2 | `identity` | private keys and recipients; does not know what a SOPS file is |
 //! | 2 | `repository` | a directory with `.sops.yaml`: walk, safe open, ownership |
 //! | 3 | `open` | document + identities -> opened document: the one place where both meet |
+//! | 4 | `check` | lints of the rules, and every file beside its rule; needs no private key |
 //! | 4 | `config` | `secretsd.yaml` |
 //! | 5 | `delivery` | memory file system, generations, templates |
 //! | 5 | `control` | the Varlink interface, server and client |
@@ -22,6 +23,7 @@
 //!
 //! Imports point downwards only; `tests/layering.rs` checks it. Only `daemon` and `ctl` print, set up logging or exit.
 
+mod check;
 mod clock;
 mod config;
 mod control;

@@ -24,6 +24,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
         "open",
         "error escape identity limits repository secret sops",
     ),
+    ("check", "error escape limits repository secret sops"),
     (
         "config",
         "error escape files identity limits repository sops",
@@ -43,7 +44,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ),
     (
         "ctl",
-        "clock config control error escape files harden identity limits manual open output repository secret sops usage",
+        "check clock config control error escape files harden identity limits manual open output repository secret sops usage",
     ),
     // The crate root exports the two programs.
     ("lib", "ctl daemon"),

@@ -9,6 +9,7 @@
 
 mod by_rules;
 mod canary;
+mod check;
 mod cli;
 mod config;
 mod control;

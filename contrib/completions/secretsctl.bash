@@ -16,6 +16,9 @@ _secretsctl() {
             ",$1")
                 cmd="secretsctl"
                 ;;
+            secretsctl,check)
+                cmd="secretsctl__subcmd__check"
+                ;;
             secretsctl,completion)
                 cmd="secretsctl__subcmd__completion"
                 ;;
@@ -48,6 +51,9 @@ _secretsctl() {
                 ;;
             secretsctl,wait)
                 cmd="secretsctl__subcmd__wait"
+                ;;
+            secretsctl__subcmd__help,check)
+                cmd="secretsctl__subcmd__help__subcmd__check"
                 ;;
             secretsctl__subcmd__help,completion)
                 cmd="secretsctl__subcmd__help__subcmd__completion"
@@ -113,12 +119,62 @@ _secretsctl() {
 
     case "${cmd}" in
         secretsctl)
-            opts="-C -i -v -q -h -V --directory --config-file --identity --socket --json --color --verbose --quiet --help --version completion decrypt encrypt explain identity list man reload status wait help"
+            opts="-C -i -v -q -h -V --directory --config-file --identity --socket --json --color --verbose --quiet --help --version check completion decrypt encrypt explain identity list man reload status wait help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__check)
+            opts="-C -i -v -q -h --format --deny --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "human json github" -- "${cur}"))
+                    return 0
+                    ;;
+                --deny)
+                    COMPREPLY=($(compgen -W "warnings" -- "${cur}"))
+                    return 0
+                    ;;
                 --directory)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -375,8 +431,22 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__help)
-            opts="completion decrypt encrypt explain identity list man reload status wait help"
+            opts="check completion decrypt encrypt explain identity list man reload status wait help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

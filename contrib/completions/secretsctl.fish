@@ -36,6 +36,7 @@ complete -c secretsctl -n "__fish_secretsctl_needs_command" -s v -l verbose -d '
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -s q -l quiet -d 'Say nothing but errors'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -s h -l help -d 'Print help'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -s V -l version -d 'Print version'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "check" -d 'Prove the order of the rules and compare every file with its rule; needs no private key'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "completion" -d 'Print a completion script for a shell'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "decrypt" -d 'Print the plaintext of an encrypted file: its text with the values opened and the metadata cut out'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "encrypt" -d 'Encrypt a file to the recipients of its creation rule, or to those given'
@@ -47,6 +48,21 @@ complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "reload" -d 'R
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "status" -d 'Show how the daemon is; exit code 1 when it is not ok'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "wait" -d 'Wait until secrets are delivered; exit code 1 on a time-out, or when one is degraded'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l format -d 'How findings are written' -r -f -a "human\t'For people'
+json\t'One JSON value, as with --json'
+github\t'Annotations of GitHub Actions'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l deny -d 'Exit with 1 for findings of this kind, too' -r -f -a "warnings\t'Warnings'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
@@ -201,16 +217,17 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -l json -d '
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s v -l verbose -d 'Say more'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s q -l quiet -d 'Say nothing but errors'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s h -l help -d 'Print help'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion decrypt encrypt explain identity list man reload status wait help" -f -a "completion" -d 'Print a completion script for a shell'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion decrypt encrypt explain identity list man reload status wait help" -f -a "decrypt" -d 'Print the plaintext of an encrypted file: its text with the values opened and the metadata cut out'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion decrypt encrypt explain identity list man reload status wait help" -f -a "encrypt" -d 'Encrypt a file to the recipients of its creation rule, or to those given'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion decrypt encrypt explain identity list man reload status wait help" -f -a "explain" -d 'Show which creation rule a path gets, and why not the ones before'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion decrypt encrypt explain identity list man reload status wait help" -f -a "identity" -d 'Show which identities would be used, in the order in which they are tried'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion decrypt encrypt explain identity list man reload status wait help" -f -a "list" -d 'List the secrets: name, path, state, age of the state, source file'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion decrypt encrypt explain identity list man reload status wait help" -f -a "man" -d 'Print a manual page'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion decrypt encrypt explain identity list man reload status wait help" -f -a "reload" -d 'Read configuration, identities and repository again; exit code 1 when a secret is degraded'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion decrypt encrypt explain identity list man reload status wait help" -f -a "status" -d 'Show how the daemon is; exit code 1 when it is not ok'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion decrypt encrypt explain identity list man reload status wait help" -f -a "wait" -d 'Wait until secrets are delivered; exit code 1 on a time-out, or when one is degraded'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from completion decrypt encrypt explain identity list man reload status wait help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from check completion decrypt encrypt explain identity list man reload status wait help" -f -a "check" -d 'Prove the order of the rules and compare every file with its rule; needs no private key'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from check completion decrypt encrypt explain identity list man reload status wait help" -f -a "completion" -d 'Print a completion script for a shell'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from check completion decrypt encrypt explain identity list man reload status wait help" -f -a "decrypt" -d 'Print the plaintext of an encrypted file: its text with the values opened and the metadata cut out'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from check completion decrypt encrypt explain identity list man reload status wait help" -f -a "encrypt" -d 'Encrypt a file to the recipients of its creation rule, or to those given'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from check completion decrypt encrypt explain identity list man reload status wait help" -f -a "explain" -d 'Show which creation rule a path gets, and why not the ones before'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from check completion decrypt encrypt explain identity list man reload status wait help" -f -a "identity" -d 'Show which identities would be used, in the order in which they are tried'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from check completion decrypt encrypt explain identity list man reload status wait help" -f -a "list" -d 'List the secrets: name, path, state, age of the state, source file'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from check completion decrypt encrypt explain identity list man reload status wait help" -f -a "man" -d 'Print a manual page'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from check completion decrypt encrypt explain identity list man reload status wait help" -f -a "reload" -d 'Read configuration, identities and repository again; exit code 1 when a secret is degraded'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from check completion decrypt encrypt explain identity list man reload status wait help" -f -a "status" -d 'Show how the daemon is; exit code 1 when it is not ok'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from check completion decrypt encrypt explain identity list man reload status wait help" -f -a "wait" -d 'Wait until secrets are delivered; exit code 1 on a time-out, or when one is degraded'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from check completion decrypt encrypt explain identity list man reload status wait help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from identity" -f -a "show" -d 'List the identities: name, kind, state, recipients'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from identity" -f -a "check" -d 'The same; exit with 1 when one of them cannot be used now, or there is none'

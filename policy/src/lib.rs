@@ -1,6 +1,7 @@
 //! SOPS creation rules as pure data and functions.
 
 mod automaton;
+pub mod drift;
 pub mod order;
 pub mod pattern;
 mod recipient;

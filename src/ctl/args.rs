@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use super::{completion, decrypt, encrypt, explain, identity, list, man, reload, status, wait};
+use super::{
+    check, completion, decrypt, encrypt, explain, identity, list, man, reload, status, wait,
+};
 use crate::output::{Color, Settings, Verbosity};
 
 /// Work with SOPS secrets: on a repository, and with the daemon that delivers them.
@@ -29,6 +31,7 @@ pub(crate) struct Cli {
 /// One variant for each command, one file beside this one for each variant.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Check(check::Args),
     Completion(completion::Args),
     Decrypt(decrypt::Args),
     Encrypt(encrypt::Args),

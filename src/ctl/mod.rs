@@ -3,6 +3,7 @@
 //! A command is a variant of [`args::Command`], a file with its `Args` and `run`, and a line in [`dispatch`].
 
 mod args;
+mod check;
 mod completion;
 mod decrypt;
 mod encrypt;
@@ -61,6 +62,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: &Command, context: &mut Context) -> Result<Outcome> {
     match command {
+        Command::Check(args) => check::run(args, context),
         Command::Completion(args) => completion::run(args, context),
         Command::Decrypt(args) => decrypt::run(args, context),
         Command::Encrypt(args) => encrypt::run(args, context),

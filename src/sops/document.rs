@@ -186,6 +186,35 @@ impl Document {
         Ok(mac.finish())
     }
 
+    /// Where values stand in clear that should be encrypted: the first `most` of them.
+    pub(crate) fn values_in_clear(&self, most: usize) -> Result<Vec<Position>> {
+        let mut found = Vec::new();
+        walk(
+            &self.parsed.tree,
+            &self.metadata.selection,
+            &mut |leaf, place| {
+                let Leaf::Scalar { value, span, .. } = leaf else {
+                    return Ok(());
+                };
+                if !place.encrypted || found.len() >= most {
+                    return Ok(());
+                }
+                let in_clear = match self.at(span, plain_value(value))? {
+                    None => false,
+                    Some(PlainValue::Str(text)) => {
+                        !text.is_empty() && !text.expose().starts_with(b"ENC[")
+                    }
+                    Some(_) => true,
+                };
+                if in_clear {
+                    found.push(Position::of(self.parsed.source.expose(), span.start));
+                }
+                Ok(())
+            },
+        )?;
+        Ok(found)
+    }
+
     fn at<T>(&self, span: &Span, result: Result<T>) -> Result<T> {
         result.map_err(|error| {
             error.with_position(Position::of(self.parsed.source.expose(), span.start))

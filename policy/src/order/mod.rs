@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use self::languages::Languages;
 use crate::{
     automaton::TooLarge,
-    rules::{Finding, KeyKind, Position, Recipient, Rule, Rules, Severity},
+    rules::{Finding, KeyKind, Position, Recipient, Rule, Rules, Selection, Severity},
 };
 
 /// Findings about the order of `rules`, in the order of the file. `files` are paths that exist, relative to the
@@ -105,9 +105,11 @@ impl Analysis<'_> {
     }
 
     fn overlap(&mut self, earlier: &Rule, later: &Rule, witness: String) -> Result<(), TooLarge> {
-        if let (Some(earlier), Some(later)) = (whom(earlier), whom(later))
-            && earlier == later
-        {
+        let same_people = match (whom(earlier), whom(later)) {
+            (Some(earlier), Some(later)) => earlier == later,
+            _ => false,
+        };
+        if same_people && encrypts(earlier) == encrypts(later) {
             return Ok(());
         }
         if self
@@ -130,6 +132,13 @@ impl Analysis<'_> {
                 witness,
                 "this rule matches everything that an earlier one matches, and more",
                 "nothing is to be done if the earlier rule is meant as its exception",
+            ),
+            Some(witness) if same_people => (
+                Severity::Note,
+                witness,
+                "this rule and an earlier one match the same path and encrypt different values there: the earlier one \
+                 wins",
+                "make one of the patterns narrower, so that no path is matched by both",
             ),
             Some(witness) => (
                 Severity::Warning,
@@ -219,6 +228,13 @@ impl Analysis<'_> {
         let finding = Finding::new(code, severity, rule.position, message, hint);
         self.findings.push(finding);
     }
+}
+
+/// Which values a rule encrypts.
+fn encrypts(rule: &Rule) -> (Vec<(Selection, &str)>, bool) {
+    let settings = rule.selection.iter();
+    let settings = settings.map(|(selection, text)| (*selection, text.text.as_str()));
+    (settings.collect(), rule.mac_only_encrypted)
 }
 
 /// Whom a rule names.

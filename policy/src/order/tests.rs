@@ -195,7 +195,7 @@ fn short_paths() -> Vec<String> {
 
 fn is_path(path: &str) -> bool {
     path.split('/').all(|part| !matches!(part, "" | "." | ".."))
-        && !path.chars().any(|c| c.is_control())
+        && !path.chars().any(char::is_control)
 }
 
 fn patterns() -> impl Strategy<Value = String> {

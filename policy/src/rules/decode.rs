@@ -198,7 +198,9 @@ impl<'s> Decoder<'s> {
                 continue; // set nearer to the rule
             }
             if known.contains(&name.as_str()) && !done.insert(name.clone()) {
-                return Err(self.error(key, format!("the key {name} is set twice")));
+                return Err(self
+                    .error(key, format!("the key {name} is set twice"))
+                    .with_code("duplicate-key"));
             }
             set(self, Field { name, key, value })?;
         }
@@ -245,7 +247,10 @@ impl<'s> Decoder<'s> {
             if !seen.insert(identity) {
                 let name = node.as_scalar().unwrap_or_default();
                 let message = format!("the key {name:?} appears twice in one mapping");
-                return Err(self.error(key, message).with_hint("remove one of them"));
+                return Err(self
+                    .error(key, message)
+                    .with_code("duplicate-key")
+                    .with_hint("remove one of them"));
             }
         }
         Ok(())

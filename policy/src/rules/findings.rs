@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    KeyKind, Position, Rule, RulesError, decode::Value, groups::Group, invalid_pattern, schema,
+    KeyKind, Position, Rule, Rules, RulesError, decode::Value, groups::Group, invalid_pattern,
+    schema,
 };
 use crate::{pattern::Pattern, recipient};
 
@@ -95,6 +96,37 @@ impl Finding {
             related: Vec::new(),
             hint: error.hint,
         }
+    }
+}
+
+impl Rules {
+    /// What is certain about the file as a whole; see [`Rule::findings`] for each rule.
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut found = Vec::new();
+        for position in &self.dropped {
+            found.push(Finding::new(
+                "dropped-rule",
+                Severity::Error,
+                *position,
+                "this item is empty: sops drops it, and the keys below a stray dash belong to no rule",
+                "remove the dash",
+            ));
+        }
+        for key in &self.unknown_keys {
+            if let Some(known) = schema::nearest_top(&key.text) {
+                let message = format!("sops ignores the key {:?}", key.text);
+                let hint = format!("did you mean {known}?");
+                let code = "unknown-key";
+                found.push(Finding::new(
+                    code,
+                    Severity::Warning,
+                    key.position,
+                    message,
+                    &hint,
+                ));
+            }
+        }
+        found
     }
 }
 

@@ -57,8 +57,16 @@ const DESTINATION: &[&str] = &[
 
 /// The key of a rule or group that `name` is a misspelling of.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    nearest_of(RULE.iter().chain(GROUP).copied(), name)
+}
+
+/// The key of the whole file that `name` is a misspelling of.
+pub(super) fn nearest_top(name: &str) -> Option<&'static str> {
+    nearest_of(TOP.iter().copied(), name)
+}
+
+fn nearest_of(known: impl Iterator<Item = &'static str>, name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase().replace('-', "_");
-    let known = RULE.iter().chain(GROUP).copied();
     let distances = known.map(|known| (distance(&name, known), known));
     let close = |(distance, known): &(usize, &str)| *distance <= 2 && *distance * 2 < known.len();
     distances.filter(close).min().map(|(_, known)| known)

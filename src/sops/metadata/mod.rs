@@ -24,10 +24,6 @@ pub(crate) struct Metadata {
     pub(crate) selection: Selection,
     pub(crate) mac_only_encrypted: bool,
     /// The version of sops that wrote the file last.
-    #[expect(
-        dead_code,
-        reason = "nothing depends on it; the check of a repository will tell old ones"
-    )]
     pub(crate) version: String,
 }
 

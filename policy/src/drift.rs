@@ -1,0 +1,167 @@
+//! Does a file obey its creation rule? Compared is what decides who can read what: recipients, groups, threshold, and
+//! which values are encrypted.
+
+use std::collections::BTreeSet;
+
+use crate::rules::{KeyKind, Selection, Settings};
+
+/// What an encrypted file says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileState {
+    /// Each entry by its kind and its text in the metadata: an age recipient, a fingerprint, the ARN of a key.
+    pub key_groups: Vec<Vec<(KeyKind, String)>>,
+    /// 0 where the file does not say.
+    pub shamir_threshold: i64,
+    /// `None` for a file without parts (binary), whose settings mean nothing.
+    pub selection: Option<(Selection, String)>,
+    /// Whether clear values are left out of the MAC.
+    pub mac_only_encrypted: bool,
+}
+
+/// How a file differs from its rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drift {
+    /// Recipients of the rule that cannot open the file, as the rule writes them.
+    pub gaining: Vec<String>,
+    /// Recipients of the file that the rule does not name.
+    pub losing: Vec<String>,
+    /// The recipients are the same, and their groups are others.
+    pub groups: bool,
+    /// Another number of groups is needed.
+    pub threshold: bool,
+    /// Other values are encrypted, or the MAC covers others.
+    pub selection: bool,
+}
+
+impl Drift {
+    /// How `file` differs from the `settings` of its selected rule. Order and the comments of SSH keys do not count.
+    pub fn between(settings: &Settings, file: &FileState) -> Self {
+        let wanted: Vec<BTreeSet<Key>> = settings
+            .key_groups
+            .iter()
+            .map(|group| group.iter().map(|one| key(one.kind, &one.text)).collect())
+            .collect();
+        let found: Vec<BTreeSet<Key>> = file
+            .key_groups
+            .iter()
+            .map(|group| group.iter().map(|(kind, text)| key(*kind, text)).collect())
+            .collect();
+        let missing = |from: &[BTreeSet<Key>], than: &[BTreeSet<Key>]| -> Vec<String> {
+            let than: BTreeSet<&Key> = than.iter().flatten().collect();
+            let all: BTreeSet<&Key> = from.iter().flatten().collect();
+            all.into_iter()
+                .filter(|key| !than.contains(key))
+                .map(|(_, text)| text.clone())
+                .collect()
+        };
+        let gaining = missing(&wanted, &found);
+        let losing = missing(&found, &wanted);
+        let sorted = |groups: &[BTreeSet<Key>]| {
+            let mut groups = groups.to_vec();
+            groups.sort();
+            groups
+        };
+        Self {
+            groups: gaining.is_empty() && losing.is_empty() && sorted(&wanted) != sorted(&found),
+            threshold: wanted.len() == found.len()
+                && wanted.len() > 1
+                && needed(settings.shamir_threshold, wanted.len())
+                    != needed(file.shamir_threshold, found.len()),
+            selection: file.selection.as_ref().is_some_and(|found| {
+                let default = (Selection::UnencryptedSuffix, "_unencrypted".to_owned());
+                let wanted = settings.selection.as_ref().unwrap_or(&default);
+                wanted != found || settings.mac_only_encrypted != file.mac_only_encrypted
+            }),
+            gaining,
+            losing,
+        }
+    }
+
+    /// Whether the file obeys its rule.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+type Key = (KeyKind, String);
+
+/// By which a recipient is compared. The metadata give only the address of a cloud key, and sops' own text of it has
+/// more behind that.
+fn key(kind: KeyKind, text: &str) -> Key {
+    let text = match kind {
+        KeyKind::Age if text.starts_with("ssh-") => {
+            let parts: Vec<_> = text.split_whitespace().take(2).collect();
+            parts.join(" ")
+        }
+        KeyKind::Kms => text.split(['+', '|']).next().unwrap_or_default().to_owned(),
+        KeyKind::AzureKeyVault => text.split("/keys/").next().unwrap_or_default().to_owned(),
+        KeyKind::HcVault => text.split("/v1/").next().unwrap_or_default().to_owned(),
+        _ => text.to_owned(),
+    };
+    (kind, text)
+}
+
+fn needed(threshold: i64, groups: usize) -> i64 {
+    match threshold {
+        0 => i64::try_from(groups).unwrap_or(i64::MAX),
+        threshold => threshold,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::Rules;
+
+    fn drift(rule: &str, file: &FileState) -> Drift {
+        let rules = Rules::parse(&format!("creation_rules:\n  - {rule}\n")).unwrap();
+        Drift::between(&rules.all()[0].settings().unwrap(), file)
+    }
+
+    fn file(groups: &[&[&str]]) -> FileState {
+        let group = |group: &&[&str]| {
+            group
+                .iter()
+                .map(|id| (KeyKind::Pgp, (*id).to_owned()))
+                .collect()
+        };
+        FileState {
+            key_groups: groups.iter().map(group).collect(),
+            shamir_threshold: 0,
+            selection: Some((Selection::UnencryptedSuffix, "_unencrypted".to_owned())),
+            mac_only_encrypted: false,
+        }
+    }
+
+    #[test]
+    fn what_counts() {
+        assert!(drift("pgp: 'A,B'", &file(&[&["B", "A"]])).is_none());
+        let found = drift("pgp: 'A,C'", &file(&[&["A", "B"]]));
+        assert_eq!(
+            (found.gaining, found.losing),
+            (vec!["C".into()], vec!["B".into()])
+        );
+        let groups = "key_groups: [pgp: [A], pgp: [B]]";
+        assert!(drift(groups, &file(&[&["B"], &["A"]])).is_none());
+        assert!(drift(groups, &file(&[&["A", "B"]])).groups);
+        let mut with_threshold = file(&[&["A"], &["B"]]);
+        with_threshold.shamir_threshold = 2;
+        assert!(drift(groups, &with_threshold).is_none());
+        let three = "{key_groups: [pgp: [A], pgp: [B], pgp: [C]], shamir_threshold: 2}";
+        let mut all = file(&[&["A"], &["B"], &["C"]]);
+        assert!(drift(three, &all).threshold);
+        all.shamir_threshold = 2;
+        assert!(drift(three, &all).is_none());
+    }
+
+    #[test]
+    fn settings_that_mean_the_same() {
+        let mut one = file(&[&["A"]]);
+        assert!(drift("{pgp: A, shamir_threshold: 2}", &one).is_none());
+        assert!(drift("{pgp: A, unencrypted_suffix: _unencrypted}", &one).is_none());
+        assert!(drift("{pgp: A, encrypted_regex: ^a}", &one).selection);
+        assert!(drift("{pgp: A, mac_only_encrypted: true}", &one).selection);
+        one.selection = None;
+        assert!(drift("{pgp: A, encrypted_regex: ^a}", &one).is_none());
+    }
+}

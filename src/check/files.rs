@@ -1,0 +1,300 @@
+//! Files beside the rules that are selected for them.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::{Path, PathBuf},
+};
+
+use policy::{
+    drift::{Drift, FileState},
+    rules::{KeyKind, Rule, Rules, Selection, Severity},
+};
+
+use super::{Finding, key_material};
+use crate::{
+    error::Position,
+    escape,
+    limits::Limits,
+    repository::Repository,
+    secret::Secret,
+    sops::{document::Document, format::Format, metadata::Entry},
+};
+
+/// Values in clear that are told of one file.
+const MOST_VALUES: usize = 10;
+/// Recipients that a message lists before it only counts them.
+const SHOWN: usize = 4;
+
+/// Looks at every file. `texts` are their paths as patterns see them.
+pub(super) fn check(
+    repository: &Repository,
+    rules: &Rules,
+    files: &[PathBuf],
+    texts: &[&str],
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut plain = Vec::new();
+    let mut with_encrypted = BTreeSet::new();
+    let mut encrypted = Encrypted::default();
+    for (file, text) in files.iter().zip(texts) {
+        let content = match repository.read(file) {
+            Ok(content) => content,
+            Err(error) if error.code == "file-missing" => continue, // gone since the walk
+            Err(error) => {
+                findings.push(Finding::of("not-analysed", Severity::Note, file, error));
+                continue;
+            }
+        };
+        // A pattern that does not compile is a finding about the rules.
+        let rule = rules.select(text);
+        if is_encrypted(content.expose(), Format::from_path(file)) {
+            with_encrypted.insert(file.parent());
+            match rule {
+                Ok(Some(rule)) => encrypted.look(file, content, Some(rule), &mut findings),
+                Ok(None) => {
+                    let message = "the file is encrypted, and no creation rule matches it";
+                    let hint = "add a rule for it, or remove the file";
+                    let finding = Finding::new("no-rule", Severity::Error, file, message, hint);
+                    findings.push(finding);
+                    encrypted.look(file, content, None, &mut findings);
+                }
+                Err(_) => encrypted.look(file, content, None, &mut findings),
+            }
+            continue;
+        }
+        if let Some((kind, position)) = key_material::find(content.expose()) {
+            let message = format!("{kind} lies here in clear");
+            let hint = "take it out of the repository and its history, and replace the key";
+            let code = "unencrypted-key-material";
+            let finding = Finding::new(code, Severity::Error, file, message, hint);
+            findings.push(finding.at(position));
+        }
+        if let Ok(Some(rule)) = rule
+            && !content.is_empty()
+        {
+            plain.push((file, rule));
+        }
+    }
+    for (file, rule) in plain {
+        let structured = Format::from_path(file) != Format::Binary;
+        let names_it = rule.pattern().is_ok_and(|pattern| pattern.is_some());
+        if names_it || structured && with_encrypted.contains(&file.parent()) {
+            let message = format!(
+                "the creation rule in line {} covers this file, and it is not encrypted",
+                rule.position.line
+            );
+            let hint = "encrypt it with secretsctl encrypt --in-place, or narrow the rule";
+            findings.push(Finding::new(
+                "plaintext-file",
+                Severity::Error,
+                file,
+                message,
+                hint,
+            ));
+        }
+    }
+    findings.sort_by(|left, right| left.file.cmp(&right.file));
+    findings
+}
+
+/// Whether sops wrote the file, be it damaged since. In a file without structure the metadata must be there, too: it may
+/// be a text about sops.
+fn is_encrypted(content: &[u8], format: Format) -> bool {
+    let holds = |text: &[u8]| content.windows(text.len()).any(|part| part == text);
+    holds(b"ENC[AES256_GCM,data:")
+        && (format != Format::Binary || holds(b"\"sops\"") && holds(b"lastmodified"))
+}
+
+/// The encrypted files so far.
+#[derive(Default)]
+struct Encrypted {
+    /// A wrapped data key, and the first file that has it.
+    wraps: HashMap<String, PathBuf>,
+}
+
+impl Encrypted {
+    fn look(
+        &mut self,
+        file: &Path,
+        content: Secret,
+        rule: Option<&Rule>,
+        findings: &mut Vec<Finding>,
+    ) {
+        if let Some(position) = conflict(content.expose()) {
+            let message = "the file holds the marks of a merge conflict, so sops cannot read it";
+            let hint = "take one side whole and make the other's change again with sops, so that the MAC fits";
+            let finding = Finding::new("merge-conflict", Severity::Error, file, message, hint);
+            findings.push(finding.at(position));
+            return;
+        }
+        match Document::parse(content, Format::from_path(file), &Limits::default()) {
+            Ok(document) => {
+                about_document(file, &document, rule, findings);
+                findings.extend(self.copy(file, &document));
+            }
+            Err(error) => {
+                findings.push(Finding::of("broken-metadata", Severity::Error, file, error));
+            }
+        }
+    }
+
+    /// Every wrapping has randomness of its own, so equal texts come from a copied file.
+    fn copy(&mut self, file: &Path, document: &Document) -> Option<Finding> {
+        let mut other = None;
+        for entry in document.metadata().entries() {
+            let Entry::Age { enc, .. } = entry else {
+                continue;
+            };
+            match self.wraps.get(enc.trim()) {
+                Some(first) => other = Some(first.clone()),
+                None => drop(self.wraps.insert(enc.trim().to_owned(), file.to_owned())),
+            }
+        }
+        let message = format!(
+            "the file has the data key of {}: whoever can open one can open the other",
+            escape::path(&other?)
+        );
+        let hint = "give it a data key of its own: sops rotate --in-place";
+        let code = "duplicate-data-key";
+        Some(Finding::new(code, Severity::Warning, file, message, hint))
+    }
+}
+
+/// What can be said of an encrypted file without opening it.
+fn about_document(
+    file: &Path,
+    document: &Document,
+    rule: Option<&Rule>,
+    findings: &mut Vec<Finding>,
+) {
+    let metadata = document.metadata();
+    if metadata.mac.is_empty() {
+        let message = "the file has no MAC, so nothing says that its values belong together";
+        let hint = "restore it from its history, or make the change again with sops";
+        findings.push(Finding::new(
+            "mac-missing",
+            Severity::Error,
+            file,
+            message,
+            hint,
+        ));
+    }
+    if is_outdated(&metadata.version) {
+        let message = format!(
+            "the file was written by sops {}, older than 3.9",
+            escape::text(&metadata.version)
+        );
+        let hint = "any change with a newer sops brings it up to date";
+        let code = "outdated-sops-version";
+        findings.push(Finding::new(code, Severity::Note, file, message, hint));
+    }
+    match document.values_in_clear(MOST_VALUES) {
+        Ok(positions) => {
+            for position in positions {
+                let message = "this value should be encrypted, and stands in clear";
+                let hint =
+                    "encrypt it with sops set or edit, and give it a new value if it was pushed";
+                let finding = Finding::new("plaintext-value", Severity::Error, file, message, hint);
+                findings.push(finding.at(position));
+            }
+        }
+        Err(error) => findings.push(Finding::of("broken-metadata", Severity::Error, file, error)),
+    }
+    // Settings that sops refuses are a finding about the rule.
+    if let Some(Ok(settings)) = rule.map(Rule::settings) {
+        let drift = Drift::between(&settings, &state(document));
+        if !drift.is_none() {
+            let hint = "bring the file in step with its rule: sops updatekeys, and sops rotate where somebody loses access";
+            findings.push(Finding::new(
+                "drift",
+                Severity::Error,
+                file,
+                describe(&drift),
+                hint,
+            ));
+        }
+    }
+}
+
+/// Older than what is still tested against. A version that is none says nothing.
+fn is_outdated(version: &str) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse::<u64>().ok());
+    match (parts.next().flatten(), parts.next().flatten()) {
+        (Some(major), Some(minor)) => (major, minor) < (3, 9),
+        _ => false,
+    }
+}
+
+/// Where a mark of a merge conflict stands.
+fn conflict(content: &[u8]) -> Option<Position> {
+    let mut start = 0;
+    for line in content.split(|&byte| byte == b'\n') {
+        if line.starts_with(b"<<<<<<< ") || line.starts_with(b">>>>>>> ") {
+            return Some(Position::of(content, start));
+        }
+        start += line.len() + 1;
+    }
+    None
+}
+
+fn state(document: &Document) -> FileState {
+    let metadata = document.metadata();
+    let group = |group: &Vec<Entry>| {
+        let entry = |entry: &Entry| match entry {
+            Entry::Age { recipient, .. } => (KeyKind::Age, recipient.trim().to_owned()),
+            Entry::Other { kind, id } => (kind_of(kind), id.clone()),
+        };
+        group.iter().map(entry).collect()
+    };
+    let selection = &metadata.selection;
+    let kind = Selection::ALL
+        .into_iter()
+        .find(|kind| kind.key() == selection.kind().name());
+    FileState {
+        key_groups: metadata.groups.iter().map(group).collect(),
+        shamir_threshold: metadata.threshold,
+        selection: kind
+            .filter(|_| document.format() != Format::Binary)
+            .map(|kind| (kind, selection.text().to_owned())),
+        mac_only_encrypted: metadata.mac_only_encrypted,
+    }
+}
+
+fn kind_of(list: &str) -> KeyKind {
+    match list {
+        "pgp" => KeyKind::Pgp,
+        "kms" => KeyKind::Kms,
+        "gcp_kms" => KeyKind::GcpKms,
+        "hckms" => KeyKind::HuaweiKms,
+        "azure_kv" => KeyKind::AzureKeyVault,
+        _ => KeyKind::HcVault,
+    }
+}
+
+fn describe(drift: &Drift) -> String {
+    let mut parts = Vec::new();
+    if !drift.gaining.is_empty() {
+        parts.push(format!("would gain access: {}", list(&drift.gaining)));
+    }
+    if !drift.losing.is_empty() {
+        parts.push(format!("would lose access: {}", list(&drift.losing)));
+    }
+    for (is, what) in [
+        (drift.groups, "the key groups differ"),
+        (drift.threshold, "another number of key groups is needed"),
+        (drift.selection, "the settings of what is encrypted differ"),
+    ] {
+        if is {
+            parts.push(what.to_owned());
+        }
+    }
+    format!("the file does not obey its rule: {}", parts.join("; "))
+}
+
+fn list(recipients: &[String]) -> String {
+    let shown: Vec<_> = recipients.iter().take(SHOWN).cloned().collect();
+    match recipients.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
