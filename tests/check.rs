@@ -297,6 +297,31 @@ fn what_is_not_looked_at_is_said() {
     assert_eq!(ran.json()["files"], 1);
 }
 
+/// A rule for everything does not ask for the encryption of a README.
+#[test]
+fn plaintext_under_a_rule_for_everything() {
+    let Some(sops) = Sops::find("3.13.3") else {
+        return;
+    };
+    for rule in [String::new(), "path_regex: .*, ".to_owned()] {
+        let dir = with_rules(&format!("creation_rules: [{{{rule}age: {A}}}]\n"));
+        dir.write("secrets/a.yaml", "a: b\n");
+        let mut command = sops.command(["encrypt", "--in-place", "secrets/a.yaml"]);
+        run(command.current_dir(dir.path())).expect(0);
+        for plain in [
+            "README.md",
+            "flake.nix",
+            "values.yaml",
+            "secrets/README.md",
+            "secrets/b.json",
+        ] {
+            dir.write(plain, "{}\n");
+        }
+        let ran = check(&dir, &[]).expect(1);
+        assert_eq!(found(&ran), ["error plaintext-file secrets/b.json:1"]);
+    }
+}
+
 #[test]
 fn for_people() {
     let dir = with_rules(&format!(

@@ -25,10 +25,11 @@ const MOST_VALUES: usize = 10;
 /// Recipients that a message lists before it only counts them.
 const SHOWN: usize = 4;
 
-/// Looks at every file. `texts` are their paths as patterns see them.
+/// Looks at every file. `texts` are their paths as patterns see them; `catch_alls` the rules that match every path.
 pub(super) fn check(
     repository: &Repository,
     rules: &Rules,
+    catch_alls: &[usize],
     files: &[PathBuf],
     texts: &[&str],
 ) -> Vec<Finding> {
@@ -77,7 +78,7 @@ pub(super) fn check(
     }
     for (file, rule) in plain {
         let structured = Format::from_path(file) != Format::Binary;
-        let names_it = rule.pattern().is_ok_and(|pattern| pattern.is_some());
+        let names_it = !catch_alls.contains(&rule.index);
         if names_it || structured && with_encrypted.contains(&file.parent()) {
             let message = format!(
                 "the creation rule in line {} covers this file, and it is not encrypted",

@@ -144,12 +144,13 @@ pub(crate) fn check(root: &Path, name: &Path, rules: &Rules, limits: Limits) -> 
         .collect();
     let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
 
+    let order = order::analyse(rules, &texts);
     let mut about_rules: Vec<_> = rules
         .all()
         .iter()
         .flat_map(rules::Rule::findings)
         .chain(rules.findings())
-        .chain(order::analyse(rules, &texts))
+        .chain(order.findings)
         .collect();
     about_rules.sort_by_key(|finding| finding.position);
     findings.extend(
@@ -178,7 +179,13 @@ pub(crate) fn check(root: &Path, name: &Path, rules: &Rules, limits: Limits) -> 
         let file = file.strip_prefix(root).unwrap_or(&file).to_owned();
         findings.push(Finding::of("not-analysed", Severity::Note, &file, error));
     }
-    findings.extend(files::check(&repository, rules, &files, &texts));
+    findings.extend(files::check(
+        &repository,
+        rules,
+        &order.catch_alls,
+        &files,
+        &texts,
+    ));
     Ok(Report {
         findings,
         files: files.len(),

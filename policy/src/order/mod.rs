@@ -14,30 +14,43 @@ use crate::{
     rules::{Finding, KeyKind, Position, Recipient, Rule, Rules, Selection, Severity},
 };
 
-/// Findings about the order of `rules`, in the order of the file. `files` are paths that exist, relative to the
+/// What the order of some rules means.
+#[derive(Debug)]
+pub struct Order {
+    /// In the order of the file.
+    pub findings: Vec<Finding>,
+    /// The numbers of the rules that match every path, whatever their patterns look like.
+    pub catch_alls: Vec<usize>,
+}
+
+/// Works out what the order of `rules` means. `files` are paths that exist, relative to the
 /// directory of the rules: where one of them shows what a finding says, it is the witness.
 ///
 /// A pattern that does not compile matches nothing here; [`Rule::findings`] tells about it.
-pub fn analyse(rules: &Rules, files: &[&str]) -> Vec<Finding> {
+pub fn analyse(rules: &Rules, files: &[&str]) -> Order {
     let mut analysis = Analysis {
         rules: rules.all(),
         languages: Languages::new(rules.all()),
         files,
-        findings: Vec::new(),
+        order: Order {
+            findings: Vec::new(),
+            catch_alls: Vec::new(),
+        },
     };
     for later in rules.all() {
         analysis.rule(later);
     }
     analysis.fallback();
-    analysis.findings.sort_by_key(|finding| finding.position);
-    analysis.findings
+    let mut order = analysis.order;
+    order.findings.sort_by_key(|finding| finding.position);
+    order
 }
 
 struct Analysis<'r> {
     rules: &'r [Rule],
     languages: Languages,
     files: &'r [&'r str],
-    findings: Vec<Finding>,
+    order: Order,
 }
 
 impl Analysis<'_> {
@@ -93,12 +106,15 @@ impl Analysis<'_> {
             Err(TooLarge) => complete = false,
         }
         match self.languages.covers_everything(later.index) {
-            Ok(true) if later.index + 1 < self.rules.len() => {
-                let message = "this rule matches every path, so no rule behind it is ever used";
-                let hint = "move it to the end of creation_rules, or give it a path_regex";
-                self.add("catch-all-not-last", Severity::Error, later, message, hint);
+            Ok(true) => {
+                self.order.catch_alls.push(later.index);
+                if later.index + 1 < self.rules.len() {
+                    let message = "this rule matches every path, so no rule behind it is ever used";
+                    let hint = "move it to the end of creation_rules, or give it a path_regex";
+                    self.add("catch-all-not-last", Severity::Error, later, message, hint);
+                }
             }
-            Ok(_) => {}
+            Ok(false) => {}
             Err(TooLarge) => complete = false,
         }
         complete
@@ -161,7 +177,7 @@ impl Analysis<'_> {
         let finding = Finding::new("overlapping-rules", severity, later.position, why, hint)
             .with_witness(shown)
             .with_related(earlier.position, "the earlier rule");
-        self.findings.push(finding);
+        self.order.findings.push(finding);
         Ok(())
     }
 
@@ -199,7 +215,7 @@ impl Analysis<'_> {
                 finding = finding.with_related(rule.position, "matches first");
             }
         }
-        self.findings.push(finding);
+        self.order.findings.push(finding);
     }
 
     /// Paths that no rule takes: sops then refuses to encrypt, which may be meant.
@@ -213,7 +229,7 @@ impl Analysis<'_> {
             let hint = "add a last rule without path_regex, if files there should be encrypted";
             let position = Position { line: 1, column: 1 };
             let finding = Finding::new("no-catch-all", Severity::Note, position, message, hint);
-            self.findings.push(finding.with_witness(witness));
+            self.order.findings.push(finding.with_witness(witness));
         }
     }
 
@@ -226,7 +242,7 @@ impl Analysis<'_> {
         hint: &str,
     ) {
         let finding = Finding::new(code, severity, rule.position, message, hint);
-        self.findings.push(finding);
+        self.order.findings.push(finding);
     }
 }
 

@@ -16,7 +16,7 @@ fn rules(patterns: &[&str]) -> Rules {
 /// Code, number of the rule, numbers of the others.
 fn found(patterns: &[&str], files: &[&str]) -> Vec<(&'static str, Severity, usize, Vec<usize>)> {
     let number = |position: Position| position.line.saturating_sub(2) / 2;
-    let found = analyse(&rules(patterns), files);
+    let found = analyse(&rules(patterns), files).findings;
     found
         .iter()
         .map(|finding| {
@@ -101,7 +101,7 @@ fn several_rules_cover_one_together() {
 #[test]
 fn overlaps_by_severity_with_natural_witnesses() {
     let overlap = |patterns: &[&str], files: &[&str]| {
-        let found = analyse(&rules(patterns), files);
+        let found = analyse(&rules(patterns), files).findings;
         let found = found
             .iter()
             .find(|finding| finding.code == "overlapping-rules");
@@ -167,6 +167,15 @@ fn paths_that_do_not_exist() {
         codes(&[".", "^a/"]),
         [("catch-all-not-last", 0), ("unreachable-rule", 1)]
     );
+}
+
+#[test]
+fn catch_alls_by_what_they_match() {
+    let order = analyse(
+        &rules(&["^a/", "^.*$", "[^/]", "(a|[^a])", "", "(?s).+"]),
+        &[],
+    );
+    assert_eq!(order.catch_alls, [1, 2, 3, 4, 5]);
 }
 
 #[test]
