@@ -2,12 +2,14 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    num::NonZero,
     path::{Path, PathBuf},
+    thread::{self, available_parallelism},
 };
 
 use policy::{
     drift::{Drift, FileState},
-    rules::{KeyKind, Rule, Rules, Selection, Severity},
+    rules::{KeyKind, Rule, Rules, RulesError, Selection, Severity},
 };
 
 use super::{Finding, key_material};
@@ -25,7 +27,8 @@ const MOST_VALUES: usize = 10;
 /// Recipients that a message lists before it only counts them.
 const SHOWN: usize = 4;
 
-/// Looks at every file. `texts` are their paths as patterns see them; `catch_alls` the rules that match every path.
+/// Looks at every file, on all processors. `texts` are their paths as patterns see them; `catch_alls` the rules that match
+/// every path.
 pub(super) fn check(
     repository: &Repository,
     rules: &Rules,
@@ -33,47 +36,37 @@ pub(super) fn check(
     files: &[PathBuf],
     texts: &[&str],
 ) -> Vec<Finding> {
+    let look = |(file, text): (&PathBuf, &&str)| look(repository, rules, file, text);
+    let share = files
+        .len()
+        .div_ceil(available_parallelism().map_or(1, NonZero::get));
+    let looked: Vec<Looked<'_>> = thread::scope(|scope| {
+        let shares = files.chunks(share.max(1)).zip(texts.chunks(share.max(1)));
+        let workers: Vec<_> = shares
+            .map(|(files, texts)| {
+                scope.spawn(move || files.iter().zip(texts).map(look).collect::<Vec<_>>())
+            })
+            .collect();
+        let done = workers.into_iter().map(|worker| {
+            let result = worker.join();
+            result.unwrap_or_else(|cause| std::panic::resume_unwind(cause))
+        });
+        done.flatten().collect()
+    });
+
     let mut findings = Vec::new();
     let mut plain = Vec::new();
     let mut with_encrypted = BTreeSet::new();
-    let mut encrypted = Encrypted::default();
-    for (file, text) in files.iter().zip(texts) {
-        let content = match repository.read(file) {
-            Ok(content) => content,
-            Err(error) if error.code == "file-missing" => continue, // gone since the walk
-            Err(error) => {
-                findings.push(Finding::of("not-analysed", Severity::Note, file, error));
-                continue;
+    let mut copies = Copies::default();
+    for (file, looked) in files.iter().zip(looked) {
+        findings.extend(looked.findings);
+        match looked.kind {
+            Kind::Encrypted(wraps) => {
+                with_encrypted.insert(file.parent());
+                findings.extend(copies.add(file, wraps));
             }
-        };
-        // A pattern that does not compile is a finding about the rules.
-        let rule = rules.select(text);
-        if is_encrypted(content.expose(), Format::from_path(file)) {
-            with_encrypted.insert(file.parent());
-            match rule {
-                Ok(Some(rule)) => encrypted.look(file, content, Some(rule), &mut findings),
-                Ok(None) => {
-                    let message = "the file is encrypted, and no creation rule matches it";
-                    let hint = "add a rule for it, or remove the file";
-                    let finding = Finding::new("no-rule", Severity::Error, file, message, hint);
-                    findings.push(finding);
-                    encrypted.look(file, content, None, &mut findings);
-                }
-                Err(_) => encrypted.look(file, content, None, &mut findings),
-            }
-            continue;
-        }
-        if let Some((kind, position)) = key_material::find(content.expose()) {
-            let message = format!("{kind} lies here in clear");
-            let hint = "take it out of the repository and its history, and replace the key";
-            let code = "unencrypted-key-material";
-            let finding = Finding::new(code, Severity::Error, file, message, hint);
-            findings.push(finding.at(position));
-        }
-        if let Ok(Some(rule)) = rule
-            && !content.is_empty()
-        {
-            plain.push((file, rule));
+            Kind::Plain(rule) => plain.push((file, rule)),
+            Kind::Other => {}
         }
     }
     for (file, rule) in plain {
@@ -106,49 +99,113 @@ fn is_encrypted(content: &[u8], format: Format) -> bool {
         && (format != Format::Binary || holds(b"\"sops\"") && holds(b"lastmodified"))
 }
 
-/// The encrypted files so far.
+/// What one file is, by itself.
+struct Looked<'r> {
+    findings: Vec<Finding>,
+    kind: Kind<'r>,
+}
+
+enum Kind<'r> {
+    /// With its wrapped data keys.
+    Encrypted(Vec<String>),
+    /// And a rule covers it.
+    Plain(&'r Rule),
+    Other,
+}
+
+fn look<'r>(repository: &Repository, rules: &'r Rules, file: &Path, text: &str) -> Looked<'r> {
+    let mut findings = Vec::new();
+    let kind = match repository.read(file) {
+        Ok(content) => about(file, content, rules.select(text), &mut findings),
+        Err(error) if error.code == "file-missing" => Kind::Other, // gone since the walk
+        Err(error) => {
+            findings.push(Finding::of("not-analysed", Severity::Note, file, error));
+            Kind::Other
+        }
+    };
+    Looked { findings, kind }
+}
+
+/// `rule` is what sops selects; a pattern that does not compile is a finding about the rules.
+fn about<'r>(
+    file: &Path,
+    content: Secret,
+    rule: Result<Option<&'r Rule>, RulesError>,
+    findings: &mut Vec<Finding>,
+) -> Kind<'r> {
+    if is_encrypted(content.expose(), Format::from_path(file)) {
+        if let Ok(None) = rule {
+            let message = "the file is encrypted, and no creation rule matches it";
+            let hint = "add a rule for it, or remove the file";
+            findings.push(Finding::new(
+                "no-rule",
+                Severity::Error,
+                file,
+                message,
+                hint,
+            ));
+        }
+        return Kind::Encrypted(encrypted(file, content, rule.ok().flatten(), findings));
+    }
+    if let Some((kind, position)) = key_material::find(content.expose()) {
+        let message = format!("{kind} lies here in clear");
+        let hint = "take it out of the repository and its history, and replace the key";
+        let code = "unencrypted-key-material";
+        let finding = Finding::new(code, Severity::Error, file, message, hint);
+        findings.push(finding.at(position));
+    }
+    match rule {
+        Ok(Some(rule)) if !content.is_empty() => Kind::Plain(rule),
+        _ => Kind::Other,
+    }
+}
+
+/// The file's wrapped data keys.
+fn encrypted(
+    file: &Path,
+    content: Secret,
+    rule: Option<&Rule>,
+    findings: &mut Vec<Finding>,
+) -> Vec<String> {
+    if let Some(position) = conflict(content.expose()) {
+        let message = "the file holds the marks of a merge conflict, so sops cannot read it";
+        let hint =
+            "take one side whole and make the other's change again with sops, so that the MAC fits";
+        let finding = Finding::new("merge-conflict", Severity::Error, file, message, hint);
+        findings.push(finding.at(position));
+        return Vec::new();
+    }
+    match Document::parse(content, Format::from_path(file), &Limits::default()) {
+        Ok(document) => {
+            about_document(file, &document, rule, findings);
+            let wrap = |entry: &Entry| match entry {
+                Entry::Age { enc, .. } => Some(enc.trim().to_owned()),
+                Entry::Other { .. } => None,
+            };
+            document.metadata().entries().filter_map(wrap).collect()
+        }
+        Err(error) => {
+            findings.push(Finding::of("broken-metadata", Severity::Error, file, error));
+            Vec::new()
+        }
+    }
+}
+
+/// Finds files that are copies of others.
 #[derive(Default)]
-struct Encrypted {
+struct Copies {
     /// A wrapped data key, and the first file that has it.
     wraps: HashMap<String, PathBuf>,
 }
 
-impl Encrypted {
-    fn look(
-        &mut self,
-        file: &Path,
-        content: Secret,
-        rule: Option<&Rule>,
-        findings: &mut Vec<Finding>,
-    ) {
-        if let Some(position) = conflict(content.expose()) {
-            let message = "the file holds the marks of a merge conflict, so sops cannot read it";
-            let hint = "take one side whole and make the other's change again with sops, so that the MAC fits";
-            let finding = Finding::new("merge-conflict", Severity::Error, file, message, hint);
-            findings.push(finding.at(position));
-            return;
-        }
-        match Document::parse(content, Format::from_path(file), &Limits::default()) {
-            Ok(document) => {
-                about_document(file, &document, rule, findings);
-                findings.extend(self.copy(file, &document));
-            }
-            Err(error) => {
-                findings.push(Finding::of("broken-metadata", Severity::Error, file, error));
-            }
-        }
-    }
-
+impl Copies {
     /// Every wrapping has randomness of its own, so equal texts come from a copied file.
-    fn copy(&mut self, file: &Path, document: &Document) -> Option<Finding> {
+    fn add(&mut self, file: &Path, wraps: Vec<String>) -> Option<Finding> {
         let mut other = None;
-        for entry in document.metadata().entries() {
-            let Entry::Age { enc, .. } = entry else {
-                continue;
-            };
-            match self.wraps.get(enc.trim()) {
-                Some(first) => other = Some(first.clone()),
-                None => drop(self.wraps.insert(enc.trim().to_owned(), file.to_owned())),
+        for wrap in wraps {
+            let first = self.wraps.entry(wrap).or_insert_with(|| file.to_owned());
+            if first != file {
+                other = Some(first.clone());
             }
         }
         let message = format!(

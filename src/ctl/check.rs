@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use policy::rules::{Related, Severity};
+use policy::rules::Severity;
 use serde_json::{Map, Value, json};
 
 use super::Context;
@@ -15,6 +15,9 @@ use crate::{
     output::{Outcome, Output, Style},
     repository::{self, find, read_rules},
 };
+
+/// Other places of a finding that people are shown; the other formats have all.
+const MOST_RELATED: usize = 8;
 
 /// Prove the order of the rules and compare every file with its rule; needs no private key
 #[derive(clap::Args, Debug)]
@@ -171,24 +174,9 @@ fn annotation(finding: &Finding) -> String {
     )
 }
 
-/// Findings that say the same of one place are shown as one, with the places of all of them.
 fn print(report: &Report, source: &str, output: &mut Output) -> Result<()> {
-    let mut left = report.findings.as_slice();
-    while let Some((first, rest)) = left.split_first() {
-        let same = |other: &&Finding| {
-            (other.code, other.severity, &other.file, other.position)
-                == (first.code, first.severity, &first.file, first.position)
-                && other.message == first.message
-        };
-        let alike = rest.iter().take_while(same).count();
-        let (alike, rest) = rest.split_at(alike);
-        left = rest;
-        let related: Vec<&Related> = first
-            .related
-            .iter()
-            .chain(alike.iter().flat_map(|finding| &finding.related))
-            .collect();
-        print_one(first, &related, source, output)?;
+    for finding in &report.findings {
+        print_one(finding, source, output)?;
     }
     let count = |severity| {
         let found = report.findings.iter();
@@ -204,12 +192,7 @@ fn print(report: &Report, source: &str, output: &mut Output) -> Result<()> {
     ))
 }
 
-fn print_one(
-    finding: &Finding,
-    related: &[&Related],
-    source: &str,
-    output: &mut Output,
-) -> Result<()> {
+fn print_one(finding: &Finding, source: &str, output: &mut Output) -> Result<()> {
     let (name, style) = severity(finding.severity);
     let file = escape::path(&finding.file);
     let label = output.styled(style, &format!("{name}[{}]", finding.code));
@@ -236,12 +219,16 @@ fn print_one(
     if let Some(witness) = &finding.witness {
         output.line(&format!("  for example: {}", escape::text(witness)))?;
     }
-    for related in related {
+    for related in finding.related.iter().take(MOST_RELATED) {
         output.line(&format!(
             "  {file}:{}: {}",
             related.position.line,
             escape::text(&related.message)
         ))?;
+    }
+    match finding.related.len().saturating_sub(MOST_RELATED) {
+        0 => {}
+        more => output.line(&format!("  and {more} more"))?,
     }
     if let Some(hint) = &finding.hint {
         let label = output.styled(Style::Bold, "hint:");

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use self::languages::Languages;
 use crate::{
     automaton::TooLarge,
-    rules::{Finding, KeyKind, Position, Recipient, Rule, Rules, Selection, Severity},
+    rules::{Finding, KeyKind, Position, Recipient, Related, Rule, Rules, Selection, Severity},
 };
 
 /// What the order of some rules means.
@@ -174,10 +174,26 @@ impl Analysis<'_> {
             matches(earlier) && matches(later)
         });
         let shown = real.map_or(shown, |file| (*file).to_owned());
-        let finding = Finding::new("overlapping-rules", severity, later.position, why, hint)
-            .with_witness(shown)
-            .with_related(earlier.position, "the earlier rule");
-        self.order.findings.push(finding);
+        let related = Related {
+            position: earlier.position,
+            message: format!("the earlier rule; both match {shown}"),
+        };
+        // One finding for each later rule and kind of overlap: a fallback meets every rule before it.
+        let mut about_later = self.order.findings.iter_mut().rev();
+        let known = about_later
+            .by_ref()
+            .take_while(|finding| finding.position == later.position)
+            .find(|finding| finding.code == "overlapping-rules" && finding.message == why);
+        match known {
+            Some(finding) => finding.related.push(related),
+            None => {
+                let code = "overlapping-rules";
+                let mut finding = Finding::new(code, severity, later.position, why, hint);
+                finding.witness = Some(shown);
+                finding.related.push(related);
+                self.order.findings.push(finding);
+            }
+        }
         Ok(())
     }
 

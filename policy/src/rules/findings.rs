@@ -30,7 +30,7 @@ pub struct Finding {
     pub position: Position,
     /// A sentence without capital and period; never holds a private key.
     pub message: String,
-    /// A path that shows it: of an overlap, one that both rules match.
+    /// A path that shows it: of an overlap, one that the rule and the first of `related` match.
     pub witness: Option<String>,
     /// Other places that belong to it, in the order of the file.
     pub related: Vec<Related>,
