@@ -297,6 +297,63 @@ fn what_is_not_looked_at_is_said() {
     assert_eq!(ran.json()["files"], 1);
 }
 
+/// Every setting of a rule, as sops writes it into files of every format: nothing differs.
+#[test]
+fn a_file_that_sops_just_made_obeys_its_rule() {
+    let Some(sops) = Sops::find("3.13.3") else {
+        return;
+    };
+    let ssh = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN root@server one";
+    let dir = with_rules(&format!(
+        "creation_rules:
+  - path_regex: ^groups/
+    shamir_threshold: 2
+    key_groups:
+      - age: [{A}]
+      - age: [{B}]
+      - age: [{ssh}]
+  - path_regex: ^merged/
+    key_groups:
+      - merge: [{{age: [{B}]}}]
+        age: [{A}]
+  - path_regex: ^ssh/
+    age: ['{ssh}', {A}]
+  - path_regex: ^mac/
+    age: {A}
+    mac_only_encrypted: true
+    encrypted_regex: ^pass
+  - path_regex: ^suffix/
+    age: {A}
+    unencrypted_suffix: _clear
+  - path_regex: ^comment/
+    age: {A}
+    encrypted_comment_regex: secret
+"
+    ));
+    let mut made = 0;
+    for directory in ["groups", "merged", "ssh", "mac", "suffix", "comment"] {
+        for (name, content) in [
+            (
+                "a.yaml",
+                "pass: a\nx_clear: b\n# secret\nc: d\nn: null\ne: \"\"\nf: 1.5\n---\npass: q\n",
+            ),
+            ("a.json", "{\"pass\": \"a\", \"n\": [1, null, {}]}\n"),
+            ("a.env", "pass=a\n#c\n"),
+            ("a.ini", "[a]\npass = b\n"),
+            ("a.txt", "words\n"),
+        ] {
+            let path = format!("{directory}/{name}");
+            dir.write(&path, content);
+            let mut command = sops.command(["encrypt", "--in-place", &path]);
+            run(command.current_dir(dir.path())).expect(0);
+            made += 1;
+        }
+    }
+    let ran = check(&dir, &[]).expect(0);
+    assert_eq!(found(&ran), [""; 0]);
+    assert_eq!(ran.json()["files"], made);
+}
+
 /// A rule for everything does not ask for the encryption of a README.
 #[test]
 fn plaintext_under_a_rule_for_everything() {
