@@ -101,7 +101,8 @@ fn key(kind: KeyKind, text: &str) -> Key {
     (kind, text)
 }
 
-fn needed(threshold: i64, groups: usize) -> i64 {
+/// How many of these groups are needed; 0 stands for all.
+pub(crate) fn needed(threshold: i64, groups: usize) -> i64 {
     match threshold {
         0 => i64::try_from(groups).unwrap_or(i64::MAX),
         threshold => threshold,

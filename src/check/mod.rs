@@ -17,11 +17,9 @@ use policy::{
 use crate::{
     error::{Error, Position, Result},
     limits::Limits,
-    repository::{RULES, Repository},
+    repository::{RULES, Repository, WRONG_NAME},
 };
 
-/// A name that sops never reads, although it looks like that of the rules.
-const WRONG_NAME: &str = ".sops.yml";
 /// The list of values that a removed recipient could read; names only, never encrypted.
 const LEDGER: &str = ".sops-exposed.yaml";
 
@@ -88,7 +86,7 @@ impl Finding {
     }
 
     /// A finding about the rules, which are in `file`.
-    fn about_rules(file: &Path, found: rules::Finding) -> Self {
+    pub(crate) fn about_rules(file: &Path, found: rules::Finding) -> Self {
         Self {
             code: found.code,
             severity: found.severity,

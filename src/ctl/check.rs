@@ -2,18 +2,21 @@
 
 use std::path::Path;
 
-use policy::rules::Severity;
-use serde_json::{Map, Value, json};
+use policy::rules::{Severity, is_private_key};
+use serde_json::{Value, json};
 
-use super::Context;
+use super::{
+    Context,
+    finding::{as_json as as_json_object, severity},
+};
 use crate::{
     check::{self, Finding, Report},
-    error::{Error, Result},
+    error::Result,
     escape,
     files::{ReadLimit, read_any},
     limits::Limits,
     output::{Outcome, Output, Style},
-    repository::{self, find, read_rules},
+    repository::{self, find, no_rules, read_rules},
 };
 
 /// Other places of a finding that people are shown; the other formats have all.
@@ -89,12 +92,7 @@ fn look(place: &repository::Rules, limits: Limits) -> Result<Report> {
     let name = Path::new(place.file.file_name().unwrap_or_default());
     match read_rules(&place.file, &limits) {
         Ok(rules) if rules.are_present() => check::check(&place.root, name, &rules, limits),
-        Ok(_) => {
-            let message = "the file has no creation_rules, so sops acts as if it were not there";
-            Err(Error::new("no-rules", message)
-                .with_file(&place.file)
-                .with_hint("add creation_rules"))
-        }
+        Ok(_) => Err(no_rules().with_file(&place.file)),
         // sops refuses the whole file, so there is nothing to compare with.
         Err(error) if error.code == "duplicate-key" => {
             Ok(Report::only(check::duplicate_key(name, error)))
@@ -116,32 +114,8 @@ fn source(file: &Path, limits: &Limits) -> String {
 }
 
 fn as_json(report: &Report) -> Value {
-    let findings: Vec<Value> = report.findings.iter().map(finding_as_json).collect();
+    let findings: Vec<Value> = report.findings.iter().map(as_json_object).collect();
     json!({"findings": findings, "files": report.files, "rules": report.rules})
-}
-
-fn finding_as_json(finding: &Finding) -> Value {
-    let file = finding.file.to_string_lossy();
-    let mut members = Map::new();
-    members.insert("code".to_owned(), finding.code.into());
-    members.insert("severity".to_owned(), severity(finding.severity).0.into());
-    members.insert("file".to_owned(), file.as_ref().into());
-    members.insert("line".to_owned(), finding.position.line.into());
-    members.insert("column".to_owned(), finding.position.column.into());
-    members.insert("message".to_owned(), finding.message.as_str().into());
-    if let Some(witness) = &finding.witness {
-        members.insert("witness".to_owned(), witness.as_str().into());
-    }
-    if !finding.related.is_empty() {
-        let related = finding.related.iter().map(|related| {
-            json!({"file": file, "line": related.position.line, "message": related.message})
-        });
-        members.insert("related".to_owned(), related.collect());
-    }
-    if let Some(hint) = &finding.hint {
-        members.insert("hint".to_owned(), hint.as_str().into());
-    }
-    members.into()
 }
 
 /// A workflow command of GitHub Actions. What could end a property or the line is percent-encoded, as its toolkit does.
@@ -240,17 +214,5 @@ fn print_one(finding: &Finding, source: &str, output: &mut Output) -> Result<()>
 /// Only lines of the rules are shown: those of other files may be plaintext. A private key that was pasted into the rules
 /// is not shown either.
 fn may_be_shown(finding: &Finding, line: &str) -> bool {
-    let line = line.to_ascii_uppercase();
-    let secret = ["AGE-SECRET-KEY-", "AGE-PLUGIN-", "PRIVATE KEY-----"];
-    finding.is_about_rules
-        && finding.code != "private-key-in-rules"
-        && !secret.iter().any(|mark| line.contains(mark))
-}
-
-fn severity(severity: Severity) -> (&'static str, Style) {
-    match severity {
-        Severity::Error => ("error", Style::Red),
-        Severity::Warning => ("warning", Style::Yellow),
-        Severity::Note => ("note", Style::Blue),
-    }
+    finding.is_about_rules && finding.code != "private-key-in-rules" && !is_private_key(line)
 }

@@ -9,17 +9,21 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use policy::{
     pattern::text_as_go_sees_it,
-    rules::{Finding, Rule, Rules, Severity},
+    rules::{Finding, Rule, Rules},
 };
 use serde_json::{Map, Value, json};
 
-use super::Context;
+use super::{
+    Context,
+    finding::{as_json, severity},
+};
 use crate::{
+    check,
     error::{Error, Result},
     escape,
     limits::Limits,
     output::{Outcome, Output, Style, describe},
-    repository::{self, find, matched_text, read_rules},
+    repository::{self, find, matched_text, no_rules, read_rules},
 };
 
 /// Show which creation rule a path gets, and why not the ones before
@@ -98,8 +102,7 @@ fn explain<'r>(
 impl Explained<'_> {
     fn select(&mut self) -> Result<()> {
         if !self.rules.are_present() {
-            let message = "the file has no creation_rules, so sops acts as if it were not there";
-            return Err(Error::new("no-rules", message).with_hint("add creation_rules"));
+            return Err(no_rules());
         }
         let rule = self.rules.select(&self.matched)?.ok_or_else(|| {
             let message = format!("no creation rule matches {}", self.matched);
@@ -140,28 +143,16 @@ impl Explained<'_> {
         let findings: Vec<_> = self
             .findings
             .iter()
-            .map(|finding| self.finding(finding))
+            .map(|finding| {
+                let file = Path::new(self.file);
+                as_json(&check::Finding::about_rules(file, finding.clone()))
+            })
             .collect();
         object.insert("findings".to_owned(), findings.into());
         if let Some(error) = &self.error {
             object.insert("error".to_owned(), describe(error));
         }
         object.into()
-    }
-
-    fn finding(&self, finding: &Finding) -> Value {
-        let mut object = json!({
-            "code": finding.code,
-            "severity": severity(finding.severity).0,
-            "file": self.file.to_string_lossy(),
-            "line": finding.position.line,
-            "column": finding.position.column,
-            "message": finding.message,
-        });
-        if let (Some(hint), Value::Object(members)) = (&finding.hint, &mut object) {
-            members.insert("hint".to_owned(), hint.as_str().into());
-        }
-        object
     }
 
     fn print(&self, output: &mut Output) -> Result<()> {
@@ -286,13 +277,5 @@ impl Explained<'_> {
             escape::path(Path::new(self.file)),
             rule.position.line
         )
-    }
-}
-
-fn severity(severity: Severity) -> (&'static str, Style) {
-    match severity {
-        Severity::Error => ("error", Style::Red),
-        Severity::Warning => ("warning", Style::Yellow),
-        Severity::Note => ("note", Style::Blue),
     }
 }

@@ -8,6 +8,7 @@ mod completion;
 mod decrypt;
 mod encrypt;
 mod explain;
+mod finding;
 mod identity;
 mod interrupt;
 mod list;

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// As in sops: the working directory and 99 above it.
 const MAX_LEVELS: usize = 100;
 /// A name that sops never reads, although it looks like it.
-const WRONG_NAME: &str = ".sops.yml";
+pub(crate) const WRONG_NAME: &str = ".sops.yml";
 
 /// Where the rules are.
 #[derive(Clone, Debug, PartialEq, Eq)]

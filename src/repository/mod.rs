@@ -28,8 +28,8 @@ use crate::{
     secret::Secret,
 };
 
-pub(crate) use find::{Rules, find, matched_text};
-pub(crate) use rules::{parse_rules, read_rules};
+pub(crate) use find::{Rules, WRONG_NAME, find, matched_text};
+pub(crate) use rules::{no_rules, parse_rules, read_rules};
 pub(crate) use walk::Walk;
 
 /// The name of the rules.

@@ -29,6 +29,12 @@ pub(crate) fn read_rules(file: &Path, limits: &Limits) -> Result<Rules> {
     parse_rules(content.expose(), limits).map_err(|error| error.with_file(file))
 }
 
+/// There are no rules in a file that sops can read.
+pub(crate) fn no_rules() -> Error {
+    let message = "the file has no creation_rules, so sops acts as if it were not there";
+    Error::new("no-rules", message).with_hint("add creation_rules")
+}
+
 /// Parses the rules. The error does not name the file.
 pub(crate) fn parse_rules(content: &[u8], limits: &Limits) -> Result<Rules> {
     let text = yaml::decode(content).map_err(|error| {

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use self::languages::Languages;
 use crate::{
     automaton::TooLarge,
+    drift::needed,
     rules::{Finding, KeyKind, Position, Recipient, Related, Rule, Rules, Selection, Severity},
 };
 
@@ -179,9 +180,8 @@ impl Analysis<'_> {
             message: format!("the earlier rule; both match {shown}"),
         };
         // One finding for each later rule and kind of overlap: a fallback meets every rule before it.
-        let mut about_later = self.order.findings.iter_mut().rev();
-        let known = about_later
-            .by_ref()
+        let latest = self.order.findings.iter_mut().rev();
+        let known = latest
             .take_while(|finding| finding.position == later.position)
             .find(|finding| finding.code == "overlapping-rules" && finding.message == why);
         match known {
@@ -284,10 +284,9 @@ fn whom(rule: &Rule) -> Option<Whom> {
     let set = |group: Vec<Recipient>| group.into_iter().map(|one| (one.kind, one.text)).collect();
     let mut groups: Vec<BTreeSet<_>> = settings.key_groups.into_iter().map(set).collect();
     groups.sort();
-    let threshold = match (groups.len(), settings.shamir_threshold) {
-        (0 | 1, _) => 1,
-        (all, 0) => i64::try_from(all).unwrap_or(i64::MAX),
-        (_, threshold) => threshold,
+    let threshold = match groups.len() {
+        0 | 1 => 1,
+        all => needed(settings.shamir_threshold, all),
     };
     Some(Whom { groups, threshold })
 }

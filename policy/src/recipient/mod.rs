@@ -45,7 +45,7 @@ pub struct Recipient {
 }
 
 /// Is `text` a private key? Then no message may show it.
-pub(crate) fn is_private_key(text: &str) -> bool {
+pub fn is_private_key(text: &str) -> bool {
     let upper = text.to_ascii_uppercase();
     ["AGE-SECRET-KEY-", "AGE-PLUGIN-", "PRIVATE KEY-----"]
         .iter()

@@ -9,7 +9,7 @@ mod schema;
 use std::{fmt, sync::OnceLock};
 
 pub use self::findings::{Finding, Related, Severity};
-pub use crate::recipient::{KeyKind, Recipient};
+pub use crate::recipient::{KeyKind, Recipient, is_private_key};
 use crate::{
     pattern::{Pattern, PatternError},
     yaml::{self, Limits},
