@@ -6,4 +6,5 @@ pub mod order;
 pub mod pattern;
 mod recipient;
 pub mod rules;
+pub mod suppression;
 pub mod yaml;

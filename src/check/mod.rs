@@ -1,7 +1,9 @@
 //! Do the rules say what was meant, and does every file obey them? No private key is needed.
 
+pub(crate) mod codes;
 mod files;
 mod key_material;
+mod suppress;
 
 use std::{
     os::unix::ffi::OsStrExt as _,
@@ -104,11 +106,21 @@ impl Finding {
     }
 }
 
+/// A finding that a comment in the rules allows.
+#[derive(Debug)]
+pub(crate) struct Allowance {
+    pub(crate) finding: Finding,
+    /// Why, in the comment's words.
+    pub(crate) reason: String,
+}
+
 /// What a check came to.
 #[derive(Debug)]
 pub(crate) struct Report {
     /// The rules first, then file by file.
     pub(crate) findings: Vec<Finding>,
+    /// What comments in the rules allow.
+    pub(crate) allowed: Vec<Allowance>,
     /// Files that were looked at.
     pub(crate) files: usize,
     pub(crate) rules: usize,
@@ -119,6 +131,7 @@ impl Report {
     pub(crate) fn only(finding: Finding) -> Self {
         Self {
             findings: vec![finding],
+            allowed: Vec::new(),
             files: 0,
             rules: 0,
         }
@@ -184,8 +197,10 @@ pub(crate) fn check(root: &Path, name: &Path, rules: &Rules, limits: Limits) -> 
         &files,
         &texts,
     ));
+    let allowed = suppress::suppress(&mut findings, rules, name, true);
     Ok(Report {
         findings,
+        allowed,
         files: files.len(),
         rules: rules.all().len(),
     })
@@ -202,7 +217,10 @@ fn private_key(repository: &Repository, name: &Path, told: &[Finding]) -> Option
     }
     let message = format!("{kind} lies in the rules");
     let hint = "take it out of the repository and its history, and replace the key";
-    Some(Finding::new(code, Severity::Error, name, message, hint).at(position))
+    Some(Finding {
+        is_about_rules: true,
+        ..Finding::new(code, Severity::Error, name, message, hint).at(position)
+    })
 }
 
 /// `.sops.yml`, with or without real rules elsewhere.

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Context,
-    finding::{as_json, severity},
+    report::{human::severity, json::finding as as_json},
 };
 use crate::{
     check,

@@ -8,12 +8,12 @@ mod completion;
 mod decrypt;
 mod encrypt;
 mod explain;
-mod finding;
 mod identity;
 mod interrupt;
 mod list;
 mod man;
 mod reload;
+mod report;
 mod status;
 mod wait;
 

@@ -82,6 +82,13 @@ impl<'s> Decoder<'s> {
         }
     }
 
+    /// The line of the node's last character.
+    pub(super) fn last_line(&self, id: NodeId) -> usize {
+        let node = self.stream.node(id);
+        let written = self.text.get(node.span.clone()).unwrap_or_default();
+        node.line + written.trim_end().matches('\n').count()
+    }
+
     pub(super) fn error(&self, id: NodeId, message: impl Into<String>) -> RulesError {
         RulesError::new(message, self.position(id))
     }

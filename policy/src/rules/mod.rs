@@ -6,12 +6,13 @@ mod findings;
 mod groups;
 mod schema;
 
-use std::{fmt, sync::OnceLock};
+use std::{fmt, ops::RangeInclusive, sync::OnceLock};
 
 pub use self::findings::{Finding, Related, Severity};
 pub use crate::recipient::{KeyKind, Recipient, is_private_key};
 use crate::{
     pattern::{Pattern, PatternError},
+    suppression::Suppressions,
     yaml::{self, Limits},
 };
 
@@ -89,6 +90,8 @@ pub struct Rules {
     pub unknown_keys: Vec<Text>,
     /// Items of `creation_rules` that are null; sops drops them, and the rules behind them move up.
     pub dropped: Vec<Position>,
+    /// Findings that comments allow.
+    pub suppressions: Suppressions,
 }
 
 /// The indentation that sops prints with.
@@ -119,6 +122,8 @@ pub struct Rule {
     pub index: usize,
     /// Where the list item starts, or the alias that stands for it.
     pub position: Position,
+    /// From the line of `position` to that of the last character.
+    pub lines: RangeInclusive<usize>,
     /// `path_regex`; absent or empty, the rule matches every path.
     pub path_regex: Option<Text>,
     /// `shamir_threshold`

@@ -7,8 +7,11 @@ use super::{
     decode::{Decoder, Field, Result},
     groups::{FLAT, Flat, Group, HUAWEI, Keys, Located},
 };
-use crate::recipient::Kms;
-use crate::yaml::{NodeId, Stream};
+use crate::{
+    recipient::Kms,
+    suppression::Suppressions,
+    yaml::{NodeId, Stream},
+};
 
 const TOP: &[&str] = &["creation_rules", "destination_rules", "stores"];
 const RULE: &[&str] = &[
@@ -104,6 +107,7 @@ pub(super) fn rules(text: &str, stream: &Stream) -> Result<Rules> {
         stores: Stores::default(),
         unknown_keys: Vec::new(),
         dropped: Vec::new(),
+        suppressions: Suppressions::default(),
     };
     let Some(document) = stream.documents.first() else {
         return Ok(rules);
@@ -128,13 +132,16 @@ pub(super) fn rules(text: &str, stream: &Stream) -> Result<Rules> {
         }
         Ok(())
     })?;
+    rules.suppressions = Suppressions::read(text, &stream.comments, rules.all());
     Ok(rules)
 }
 
 fn rule(decoder: &mut Decoder<'_>, id: NodeId, index: usize) -> Result<Option<Rule>> {
+    let position = decoder.position(id);
     let mut rule = Rule {
         index,
-        position: decoder.position(id),
+        position,
+        lines: position.line..=decoder.last_line(id),
         path_regex: None,
         shamir_threshold: None,
         selection: Vec::new(),
