@@ -11,6 +11,7 @@ use std::{fmt, ops::RangeInclusive, sync::OnceLock};
 pub use self::findings::{Finding, Related, Severity};
 pub use crate::recipient::{KeyKind, Recipient, is_private_key};
 use crate::{
+    names::Names,
     pattern::{Pattern, PatternError},
     suppression::Suppressions,
     yaml::{self, Limits},
@@ -92,6 +93,7 @@ pub struct Rules {
     pub dropped: Vec<Position>,
     /// Findings that comments allow.
     pub suppressions: Suppressions,
+    names: Names,
 }
 
 /// The indentation that sops prints with.
@@ -219,7 +221,9 @@ impl Rules {
             };
             RulesError::new(error.message, position)
         })?;
-        schema::rules(text, &stream)
+        let mut rules = schema::rules(text, &stream)?;
+        rules.names = Names::read(text, &stream);
+        Ok(rules)
     }
 
     /// Whether there is a `creation_rules` list, be it empty.
@@ -230,6 +234,11 @@ impl Rules {
     /// The rules as sops sees them, in order.
     pub fn all(&self) -> &[Rule] {
         self.rules.as_deref().unwrap_or_default()
+    }
+
+    /// What the file calls the keys that stand in it.
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
     /// The first rule that matches. `matched` is the path as sops sees it: relative to the directory of the file, or

@@ -8,6 +8,7 @@ use super::{
     groups::{FLAT, Flat, Group, HUAWEI, Keys, Located},
 };
 use crate::{
+    names::Names,
     recipient::Kms,
     suppression::Suppressions,
     yaml::{NodeId, Stream},
@@ -108,6 +109,7 @@ pub(super) fn rules(text: &str, stream: &Stream) -> Result<Rules> {
         unknown_keys: Vec::new(),
         dropped: Vec::new(),
         suppressions: Suppressions::default(),
+        names: Names::default(),
     };
     let Some(document) = stream.documents.first() else {
         return Ok(rules);
