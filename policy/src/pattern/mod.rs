@@ -11,17 +11,20 @@
 mod ast;
 mod class;
 mod compile;
+mod failure;
 mod fold;
 mod lexer;
 mod parse;
+mod parts;
 mod property;
 mod sequence;
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, ops::Range};
 
 use regex_automata::meta::Regex;
 
 pub use self::ast::{Assertion, Node};
+pub use self::failure::Failure;
 
 /// A compiled pattern.
 #[derive(Clone, Debug)]
@@ -57,6 +60,16 @@ impl Pattern {
     /// Does the pattern match anywhere in `text`?
     pub fn is_match(&self, text: &str) -> bool {
         self.regex.is_match(text)
+    }
+
+    /// The part of `text` that the pattern matches first, as long as it can be there: the bytes from and to.
+    pub fn find(&self, text: &str) -> Option<Range<usize>> {
+        self.regex.find(text).map(|found| found.range())
+    }
+
+    /// Which part of the pattern is to blame that it does not match `text`; `None` where it matches.
+    pub fn failure(&self, text: &str) -> Option<Failure> {
+        (!self.is_match(text)).then(|| failure::failure(&self.source, text))
     }
 
     /// As [`is_match`](Self::is_match), on text that need not be UTF-8: Go sees each invalid byte as one U+FFFD.

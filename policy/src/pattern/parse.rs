@@ -1,10 +1,13 @@
 //! Go's grammar of patterns, read from left to right with a stack of open groups, so that no nesting exhausts ours.
 
+use std::ops::Range;
+
 use regex_syntax::hir::{ClassUnicode, ClassUnicodeRange};
 
 use super::{
     Assertion, Node, PatternError, fold,
     lexer::{Cursor, TOO_MANY},
+    parts::{Part, Parts},
     property,
     sequence::{Kind, Piece, Sequence},
 };
@@ -22,6 +25,16 @@ const MAX_REPEAT: u64 = 1000;
 
 /// Parses a pattern.
 pub(super) fn parse(source: &str) -> Result<Node, PatternError> {
+    run(source, None).map(|(tree, _)| tree)
+}
+
+/// The parts of a pattern in the order of its text, each with its place in it; `None` where groups nest too deep.
+pub(super) fn parts(source: &str) -> Result<Option<Vec<Vec<Part>>>, PatternError> {
+    let (_, parts) = run(source, Some(Parts::default()))?;
+    Ok(parts.map(Parts::finish))
+}
+
+fn run(source: &str, parts: Option<Parts>) -> Result<(Node, Option<Parts>), PatternError> {
     if source.len() > MAX_LENGTH {
         let message = format!("the pattern is longer than {MAX_LENGTH} bytes");
         return Err(PatternError { offset: 0, message });
@@ -32,6 +45,8 @@ pub(super) fn parse(source: &str) -> Result<Node, PatternError> {
         group: Group::default(),
         outer: Vec::new(),
         ranges: 0,
+        parts,
+        piece: 0..0,
     };
     parser.run()?;
     if !parser.outer.is_empty() {
@@ -42,7 +57,7 @@ pub(super) fn parse(source: &str) -> Result<Node, PatternError> {
     }
     let whole = std::mem::take(&mut parser.group).close();
     parser.check(&whole, 0)?;
-    Ok(whole.into_node())
+    Ok((whole.into_node(), parser.parts))
 }
 
 /// What is known while a pattern is read.
@@ -54,6 +69,10 @@ pub(super) struct Parser<'p> {
     /// The groups around it.
     outer: Vec<Group>,
     ranges: usize,
+    /// Kept only for those who ask for places.
+    parts: Option<Parts>,
+    /// Where the piece that is being read stands; its end is known only where it is not that of the cursor.
+    piece: Range<usize>,
 }
 
 /// `(?ims)`; greediness (`U`) does not change whether a pattern matches.
@@ -119,6 +138,7 @@ impl Parser<'_> {
         let mut after_repetition = false;
         while let Some(c) = self.cursor.peek() {
             let start = self.cursor.offset();
+            self.piece = start..start;
             let mut repetition = false;
             match c {
                 '*' | '+' | '?' => {
@@ -149,6 +169,7 @@ impl Parser<'_> {
                 '|' => {
                     self.cursor.next();
                     self.group.next_alternative();
+                    self.note(Parts::next_alternative);
                 }
                 '[' => self.class()?,
                 '\\' => self.backslash()?,
@@ -193,7 +214,11 @@ impl Parser<'_> {
                 .cursor
                 .until(r"\E")
                 .unwrap_or_else(|| self.cursor.take_rest());
-            return quoted.chars().try_for_each(|c| self.literal(c));
+            let start = self.piece.start + r"\Q".len();
+            return quoted.char_indices().try_for_each(|(at, c)| {
+                self.piece = start + at..start + at + c.len_utf8();
+                self.literal(c)
+            });
         }
         if let Some(set) = self.named_escape()? {
             return self.set(set);
@@ -237,6 +262,7 @@ impl Parser<'_> {
         };
         self.outer.push(std::mem::replace(&mut self.group, group));
         self.flags = flags;
+        self.note(|parts| parts.open(start));
     }
 
     /// Reads `i-s:` or `i-s)`: the flags, and whether a group follows.
@@ -277,6 +303,8 @@ impl Parser<'_> {
         let content = group.close();
         self.check(&content, start)?;
         let piece = if captures { content.capture() } else { content };
+        let end = self.cursor.offset();
+        self.note(|parts| parts.close(end));
         self.add(piece)
     }
 
@@ -304,6 +332,8 @@ impl Parser<'_> {
                 .cursor
                 .error_about(start, "more than 1000 copies asked for by"));
         }
+        let end = self.cursor.offset();
+        self.note(|parts| parts.repeat(end, min, max));
         self.add(piece)
     }
 
@@ -347,6 +377,15 @@ impl Parser<'_> {
     }
 
     fn push(&mut self, node: Node) -> Result<(), PatternError> {
+        if let Some(parts) = &mut self.parts {
+            let Range { start, end } = self.piece;
+            let end = if end > start {
+                end
+            } else {
+                self.cursor.offset()
+            };
+            parts.leaf(start..end, node.clone());
+        }
         self.add(Piece::one(node))
     }
 
@@ -354,6 +393,16 @@ impl Parser<'_> {
         self.check(&piece, self.cursor.offset())?;
         self.group.push(piece);
         Ok(())
+    }
+
+    /// Tells whoever asked for places; one who gives up is not told again.
+    fn note(&mut self, what: impl FnOnce(&mut Parts)) {
+        if let Some(parts) = &mut self.parts {
+            what(parts);
+            if parts.is_too_deep() {
+                self.parts = None;
+            }
+        }
     }
 
     fn check(&self, piece: &Piece, offset: usize) -> Result<(), PatternError> {
