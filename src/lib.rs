@@ -13,6 +13,7 @@
 //! | 2 | `identity` | private keys and recipients; does not know what a SOPS file is |
 //! | 2 | `repository` | a directory with `.sops.yaml`: walk, safe open, ownership |
 //! | 3 | `open` | document + identities -> opened document: the one place where both meet |
+//! | 3 | `survey` | files as they are beside the rules: encrypted or not, and who can read them |
 //! | 4 | `check` | lints of the rules, and every file beside its rule; needs no private key |
 //! | 4 | `config` | `secretsd.yaml` |
 //! | 5 | `delivery` | memory file system, generations, templates |
@@ -42,6 +43,7 @@ mod output;
 mod repository;
 mod secret;
 mod sops;
+mod survey;
 mod usage;
 
 pub use ctl::main as ctl_main;

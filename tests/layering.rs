@@ -24,7 +24,8 @@ const MAY_IMPORT: &[(&str, &str)] = &[
         "open",
         "error escape identity limits repository secret sops",
     ),
-    ("check", "error escape limits repository secret sops"),
+    ("survey", "error limits repository sops"),
+    ("check", "error escape limits repository secret sops survey"),
     (
         "config",
         "error escape files identity limits repository sops",
@@ -44,7 +45,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ),
     (
         "ctl",
-        "check clock config control error escape files harden identity limits manual open output repository secret sops usage",
+        "check clock config control error escape files harden identity limits manual open output repository secret sops survey usage",
     ),
     // The crate root exports the two programs.
     ("lib", "ctl daemon"),

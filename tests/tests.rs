@@ -7,6 +7,7 @@
     reason = "a test ends by panicking"
 )]
 
+mod access;
 mod by_rules;
 mod canary;
 mod check;

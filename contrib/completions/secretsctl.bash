@@ -16,6 +16,9 @@ _secretsctl() {
             ",$1")
                 cmd="secretsctl"
                 ;;
+            secretsctl,access)
+                cmd="secretsctl__subcmd__access"
+                ;;
             secretsctl,check)
                 cmd="secretsctl__subcmd__check"
                 ;;
@@ -51,6 +54,9 @@ _secretsctl() {
                 ;;
             secretsctl,wait)
                 cmd="secretsctl__subcmd__wait"
+                ;;
+            secretsctl__subcmd__help,access)
+                cmd="secretsctl__subcmd__help__subcmd__access"
                 ;;
             secretsctl__subcmd__help,check)
                 cmd="secretsctl__subcmd__help__subcmd__check"
@@ -119,12 +125,58 @@ _secretsctl() {
 
     case "${cmd}" in
         secretsctl)
-            opts="-C -i -v -q -h -V --directory --config-file --identity --socket --json --color --verbose --quiet --help --version check completion decrypt encrypt explain identity list man reload status wait help"
+            opts="-C -i -v -q -h -V --directory --config-file --identity --socket --json --color --verbose --quiet --help --version access check completion decrypt encrypt explain identity list man reload status wait help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__access)
+            opts="-C -i -v -q -h --by --csv --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --by)
+                    COMPREPLY=($(compgen -W "file recipient" -- "${cur}"))
+                    return 0
+                    ;;
                 --directory)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -435,8 +487,22 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__help)
-            opts="check completion decrypt encrypt explain identity list man reload status wait help"
+            opts="access check completion decrypt encrypt explain identity list man reload status wait help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__help__subcmd__access)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

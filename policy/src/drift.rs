@@ -83,11 +83,12 @@ impl Drift {
     }
 }
 
-type Key = (KeyKind, String);
+/// A recipient in the form in which it is compared.
+pub type Key = (KeyKind, String);
 
 /// By which a recipient is compared. The metadata give only the address of a cloud key, and sops' own text of it has
 /// more behind that.
-fn key(kind: KeyKind, text: &str) -> Key {
+pub fn key(kind: KeyKind, text: &str) -> Key {
     let text = match kind {
         KeyKind::Age if text.starts_with("ssh-") => {
             let parts: Vec<_> = text.split_whitespace().take(2).collect();
@@ -102,7 +103,7 @@ fn key(kind: KeyKind, text: &str) -> Key {
 }
 
 /// How many of these groups are needed; 0 stands for all.
-pub(crate) fn needed(threshold: i64, groups: usize) -> i64 {
+pub fn needed(threshold: i64, groups: usize) -> i64 {
     match threshold {
         0 => i64::try_from(groups).unwrap_or(i64::MAX),
         threshold => threshold,

@@ -2,14 +2,13 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    num::NonZero,
     path::{Path, PathBuf},
-    thread::{self, available_parallelism},
 };
 
 use policy::{
-    drift::{Drift, FileState},
-    rules::{KeyKind, Rule, Rules, RulesError, Selection, Severity},
+    drift::Drift,
+    names::Names,
+    rules::{Rule, Rules, RulesError, Severity},
 };
 
 use super::{Finding, key_material};
@@ -20,6 +19,7 @@ use crate::{
     repository::Repository,
     secret::Secret,
     sops::{document::Document, format::Format, metadata::Entry},
+    survey::{in_parallel, is_encrypted, state},
 };
 
 /// Values in clear that are told of one file.
@@ -36,23 +36,8 @@ pub(super) fn check(
     files: &[PathBuf],
     texts: &[&str],
 ) -> Vec<Finding> {
-    let look = |(file, text): (&PathBuf, &&str)| look(repository, rules, file, text);
-    let share = files
-        .len()
-        .div_ceil(available_parallelism().map_or(1, NonZero::get));
-    let looked: Vec<Looked<'_>> = thread::scope(|scope| {
-        let shares = files.chunks(share.max(1)).zip(texts.chunks(share.max(1)));
-        let workers: Vec<_> = shares
-            .map(|(files, texts)| {
-                scope.spawn(move || files.iter().zip(texts).map(look).collect::<Vec<_>>())
-            })
-            .collect();
-        let done = workers.into_iter().map(|worker| {
-            let result = worker.join();
-            result.unwrap_or_else(|cause| std::panic::resume_unwind(cause))
-        });
-        done.flatten().collect()
-    });
+    let both: Vec<_> = files.iter().zip(texts).collect();
+    let looked = in_parallel(&both, |(file, text)| look(repository, rules, file, text));
 
     let mut findings = Vec::new();
     let mut plain = Vec::new();
@@ -91,14 +76,6 @@ pub(super) fn check(
     findings
 }
 
-/// Whether sops wrote the file, be it damaged since. In a file without structure the metadata must be there, too: it may
-/// be a text about sops.
-fn is_encrypted(content: &[u8], format: Format) -> bool {
-    let holds = |text: &[u8]| content.windows(text.len()).any(|part| part == text);
-    holds(b"ENC[AES256_GCM,data:")
-        && (format != Format::Binary || holds(b"\"sops\"") && holds(b"lastmodified"))
-}
-
 /// What one file is, by itself.
 struct Looked<'r> {
     findings: Vec<Finding>,
@@ -116,7 +93,10 @@ enum Kind<'r> {
 fn look<'r>(repository: &Repository, rules: &'r Rules, file: &Path, text: &str) -> Looked<'r> {
     let mut findings = Vec::new();
     let kind = match repository.read(file) {
-        Ok(content) => about(file, content, rules.select(text), &mut findings),
+        Ok(content) => {
+            let rule = rules.select(text);
+            about(file, content, rule, rules.names(), &mut findings)
+        }
         Err(error) if error.code == "file-missing" => Kind::Other, // gone since the walk
         Err(error) => {
             findings.push(Finding::of("not-analysed", Severity::Note, file, error));
@@ -131,6 +111,7 @@ fn about<'r>(
     file: &Path,
     content: Secret,
     rule: Result<Option<&'r Rule>, RulesError>,
+    names: &Names,
     findings: &mut Vec<Finding>,
 ) -> Kind<'r> {
     if is_encrypted(content.expose(), Format::from_path(file)) {
@@ -145,7 +126,8 @@ fn about<'r>(
                 hint,
             ));
         }
-        return Kind::Encrypted(encrypted(file, content, rule.ok().flatten(), findings));
+        let rule = rule.ok().flatten();
+        return Kind::Encrypted(encrypted(file, content, rule, names, findings));
     }
     if let Some((kind, position)) = key_material::find(content.expose()) {
         let message = format!("{kind} lies here in clear");
@@ -165,6 +147,7 @@ fn encrypted(
     file: &Path,
     content: Secret,
     rule: Option<&Rule>,
+    names: &Names,
     findings: &mut Vec<Finding>,
 ) -> Vec<String> {
     if let Some(position) = conflict(content.expose()) {
@@ -177,7 +160,7 @@ fn encrypted(
     }
     match Document::parse(content, Format::from_path(file), &Limits::default()) {
         Ok(document) => {
-            about_document(file, &document, rule, findings);
+            about_document(file, &document, rule, names, findings);
             let wrap = |entry: &Entry| match entry {
                 Entry::Age { enc, .. } => Some(enc.trim().to_owned()),
                 Entry::Other { .. } => None,
@@ -223,6 +206,7 @@ fn about_document(
     file: &Path,
     document: &Document,
     rule: Option<&Rule>,
+    names: &Names,
     findings: &mut Vec<Finding>,
 ) {
     let metadata = document.metadata();
@@ -267,7 +251,7 @@ fn about_document(
                 "drift",
                 Severity::Error,
                 file,
-                describe(&drift),
+                describe(&drift, names),
                 hint,
             ));
         }
@@ -295,47 +279,16 @@ fn conflict(content: &[u8]) -> Option<Position> {
     None
 }
 
-fn state(document: &Document) -> FileState {
-    let metadata = document.metadata();
-    let group = |group: &Vec<Entry>| {
-        let entry = |entry: &Entry| match entry {
-            Entry::Age { recipient, .. } => (KeyKind::Age, recipient.trim().to_owned()),
-            Entry::Other { kind, id } => (kind_of(kind), id.clone()),
-        };
-        group.iter().map(entry).collect()
-    };
-    let selection = &metadata.selection;
-    let kind = Selection::ALL
-        .into_iter()
-        .find(|kind| kind.key() == selection.kind().name());
-    FileState {
-        key_groups: metadata.groups.iter().map(group).collect(),
-        shamir_threshold: metadata.threshold,
-        selection: kind
-            .filter(|_| document.format() != Format::Binary)
-            .map(|kind| (kind, selection.text().to_owned())),
-        mac_only_encrypted: metadata.mac_only_encrypted,
-    }
-}
-
-fn kind_of(list: &str) -> KeyKind {
-    match list {
-        "pgp" => KeyKind::Pgp,
-        "kms" => KeyKind::Kms,
-        "gcp_kms" => KeyKind::GcpKms,
-        "hckms" => KeyKind::HuaweiKms,
-        "azure_kv" => KeyKind::AzureKeyVault,
-        _ => KeyKind::HcVault,
-    }
-}
-
-fn describe(drift: &Drift) -> String {
+fn describe(drift: &Drift, names: &Names) -> String {
     let mut parts = Vec::new();
     if !drift.gaining.is_empty() {
-        parts.push(format!("would gain access: {}", list(&drift.gaining)));
+        parts.push(format!(
+            "would gain access: {}",
+            list(&drift.gaining, names)
+        ));
     }
     if !drift.losing.is_empty() {
-        parts.push(format!("would lose access: {}", list(&drift.losing)));
+        parts.push(format!("would lose access: {}", list(&drift.losing, names)));
     }
     for (is, what) in [
         (drift.groups, "the key groups differ"),
@@ -349,8 +302,9 @@ fn describe(drift: &Drift) -> String {
     format!("the file does not obey its rule: {}", parts.join("; "))
 }
 
-fn list(recipients: &[String]) -> String {
-    let shown: Vec<_> = recipients.iter().take(SHOWN).cloned().collect();
+fn list(recipients: &[String], names: &Names) -> String {
+    let shown = recipients.iter().take(SHOWN);
+    let shown: Vec<_> = shown.map(|recipient| names.label(recipient)).collect();
     match recipients.len().saturating_sub(SHOWN) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),

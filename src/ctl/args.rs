@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::{
-    check, completion, decrypt, encrypt, explain, identity, list, man, reload, status, wait,
+    access, check, completion, decrypt, encrypt, explain, identity, list, man, reload, status, wait,
 };
 use crate::output::{Color, Settings, Verbosity};
 
@@ -31,6 +31,7 @@ pub(crate) struct Cli {
 /// One variant for each command, one file beside this one for each variant.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Access(access::Args),
     Check(check::Args),
     Completion(completion::Args),
     Decrypt(decrypt::Args),

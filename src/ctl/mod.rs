@@ -2,6 +2,7 @@
 //!
 //! A command is a variant of [`args::Command`], a file with its `Args` and `run`, and a line in [`dispatch`].
 
+mod access;
 mod args;
 mod check;
 mod completion;
@@ -63,6 +64,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: &Command, context: &mut Context) -> Result<Outcome> {
     match command {
+        Command::Access(args) => access::run(args, context),
         Command::Check(args) => check::run(args, context),
         Command::Completion(args) => completion::run(args, context),
         Command::Decrypt(args) => decrypt::run(args, context),

@@ -139,6 +139,14 @@ pub(super) fn parse_recipient(text: &str) -> Result<age::ssh::Recipient, String>
     })
 }
 
+/// The recipients that the private half of the SSH public key `text` answers to: the key itself, without its comment,
+/// and what ssh-to-age derives from it. None where it is no such key.
+pub(crate) fn recipients_of_public(text: &str) -> Vec<String> {
+    let key = PublicKey::from_openssh(text).ok();
+    let public = key.and_then(|key| describe(&key));
+    public.map(|public| public.recipients).unwrap_or_default()
+}
+
 /// The X25519 recipient that ssh-to-age derives from an ed25519 public key.
 fn derived_recipient(public: &[u8; 32]) -> Option<String> {
     let point = CompressedEdwardsY(*public).decompress()?;

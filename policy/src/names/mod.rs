@@ -8,6 +8,8 @@ mod read;
 
 use std::collections::BTreeMap;
 
+use crate::recipient::is_private_key;
+
 /// Characters of a name; longer texts are no names.
 const LONGEST: usize = 64;
 /// Keys up to this many characters are shown whole.
@@ -38,10 +40,12 @@ enum Source {
 }
 
 impl Names {
-    /// The preferred name of the key `text`; comments of SSH keys and what stands behind the address of a cloud key do
-    /// not count in it.
-    pub fn name_of(&self, text: &str) -> Option<&str> {
-        self.all_of(text).next()
+    /// The preferred name of the key `text`; what is written behind a key does not count in it. An SSH key that the file
+    /// does not know is called by its own comment.
+    pub fn name_of<'n>(&'n self, text: &'n str) -> Option<&'n str> {
+        self.all_of(text)
+            .next()
+            .or_else(|| ssh_comment(text).and_then(fit))
     }
 
     /// All names of the key `text`, the preferred one first.
@@ -116,8 +120,9 @@ impl Names {
     }
 }
 
-/// The text by which two ways to write one key are equal.
-fn comparable(text: &str) -> String {
+/// The text by which two ways to write one key are equal: no comment of an SSH key, no blanks in a fingerprint, no role
+/// behind an ARN.
+pub fn comparable(text: &str) -> String {
     let text = text.trim();
     if text.starts_with("ssh-") {
         let parts: Vec<_> = text.split_whitespace().take(2).collect();
@@ -136,6 +141,14 @@ pub fn ssh_comment(text: &str) -> Option<&str> {
     let (_, rest) = rest.split_once([' ', '\t'])?;
     let (_, comment) = rest.trim_start().split_once([' ', '\t'])?;
     Some(comment.trim()).filter(|comment| !comment.is_empty())
+}
+
+/// `text` if it may be a name: no private key, and no novel.
+fn fit(text: &str) -> Option<&str> {
+    let fits = text.chars().any(char::is_alphanumeric)
+        && text.chars().count() <= LONGEST
+        && !is_private_key(text);
+    fits.then_some(text)
 }
 
 /// A key cut in its middle: the start says what it is, and both ends are what people compare.

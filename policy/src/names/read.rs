@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{LONGEST, Names, Source, ssh_comment};
+use super::{Names, Source, fit, ssh_comment};
 use crate::{
     recipient::is_private_key,
     yaml::{Content, NodeId, Stream},
@@ -38,7 +38,7 @@ impl Names {
         let mut names = Self::default();
         for mention in &mentions {
             for key in &mention.keys {
-                if let Some(comment) = ssh_comment(key).and_then(|comment| fit(comment, LONGEST)) {
+                if let Some(comment) = ssh_comment(key).and_then(fit) {
                     names.add(key, Source::Ssh, mention.start, comment);
                 }
             }
@@ -199,7 +199,7 @@ fn name_in(comment: &str) -> Option<&str> {
         return None;
     }
     // As in `---- servers ----`.
-    fit(text.trim_matches(['-', '=', '*', '#', '~', ' ']), LONGEST)
+    fit(text.trim_matches(['-', '=', '*', '#', '~', ' ']))
 }
 
 /// Above a key there is more that is no name: sentences, and headings of what follows.
@@ -208,11 +208,4 @@ fn name_above(comment: &str) -> Option<&str> {
     let is_prose =
         name.ends_with(['.', ':', '!', '?']) || name.split_whitespace().count() > MOST_WORDS_ABOVE;
     (!is_prose).then_some(name)
-}
-
-fn fit(text: &str, longest: usize) -> Option<&str> {
-    let fits = text.chars().any(char::is_alphanumeric)
-        && text.chars().count() <= longest
-        && !is_private_key(text);
-    fits.then_some(text)
 }

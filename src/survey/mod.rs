@@ -1,0 +1,111 @@
+//! Files as they are, without a key: which are encrypted, for whom and how, and whom the rules would name instead.
+//!
+//! - [`look`]: one file;
+//! - [`access`]: all of them, each recipient by the file and by the rules.
+
+pub(crate) mod access;
+
+use std::{
+    num::NonZero,
+    path::Path,
+    thread::{self, available_parallelism},
+};
+
+use policy::{
+    drift::FileState,
+    rules::{KeyKind, Selection},
+};
+
+use crate::{
+    error::Result,
+    limits::Limits,
+    repository::Repository,
+    sops::{document::Document, format::Format, metadata::Entry},
+};
+
+/// What one file is.
+pub(crate) enum Found {
+    Encrypted(FileState),
+    /// Not written by sops.
+    Plain,
+    Missing,
+}
+
+/// Reads the file at `path`, relative to the repository. An encrypted one whose metadata cannot be read is an error.
+pub(crate) fn look(repository: &Repository, path: &Path, limits: &Limits) -> Result<Found> {
+    let content = match repository.read(path) {
+        Ok(content) => content,
+        Err(error) if error.code == "file-missing" => return Ok(Found::Missing),
+        Err(error) => return Err(error),
+    };
+    let format = Format::from_path(path);
+    if !is_encrypted(content.expose(), format) {
+        return Ok(Found::Plain);
+    }
+    let document = Document::parse(content, format, limits)
+        .map_err(|error| error.with_file(&repository.root().join(path)))?;
+    Ok(Found::Encrypted(state(&document)))
+}
+
+/// Whether sops wrote the file, be it damaged since. In a file without structure the metadata must be there, too: it may
+/// be a text about sops.
+pub(crate) fn is_encrypted(content: &[u8], format: Format) -> bool {
+    let holds = |text: &[u8]| content.windows(text.len()).any(|part| part == text);
+    holds(b"ENC[AES256_GCM,data:")
+        && (format != Format::Binary || holds(b"\"sops\"") && holds(b"lastmodified"))
+}
+
+/// What the metadata of a file say, in the words of the rules.
+pub(crate) fn state(document: &Document) -> FileState {
+    let metadata = document.metadata();
+    let group = |group: &Vec<Entry>| {
+        let entry = |entry: &Entry| match entry {
+            Entry::Age { recipient, .. } => (KeyKind::Age, recipient.trim().to_owned()),
+            Entry::Other { kind, id } => (kind_of(kind), id.clone()),
+        };
+        group.iter().map(entry).collect()
+    };
+    let selection = &metadata.selection;
+    let kind = Selection::ALL
+        .into_iter()
+        .find(|kind| kind.key() == selection.kind().name());
+    FileState {
+        key_groups: metadata.groups.iter().map(group).collect(),
+        shamir_threshold: metadata.threshold,
+        selection: kind
+            .filter(|_| document.format() != Format::Binary)
+            .map(|kind| (kind, selection.text().to_owned())),
+        mac_only_encrypted: metadata.mac_only_encrypted,
+    }
+}
+
+fn kind_of(list: &str) -> KeyKind {
+    match list {
+        "pgp" => KeyKind::Pgp,
+        "kms" => KeyKind::Kms,
+        "gcp_kms" => KeyKind::GcpKms,
+        "hckms" => KeyKind::HuaweiKms,
+        "azure_kv" => KeyKind::AzureKeyVault,
+        _ => KeyKind::HcVault,
+    }
+}
+
+/// `look` at every item, on all processors; the results are in the order of the items.
+pub(crate) fn in_parallel<T: Sync, R: Send>(
+    items: &[T],
+    look: impl Fn(&T) -> R + Copy + Send,
+) -> Vec<R> {
+    let processors = available_parallelism().map_or(1, NonZero::get);
+    let share = items.len().div_ceil(processors).max(1);
+    thread::scope(|scope| {
+        let workers: Vec<_> = items
+            .chunks(share)
+            .map(|items| scope.spawn(move || items.iter().map(look).collect::<Vec<_>>()))
+            .collect();
+        let done = workers.into_iter().map(|worker| {
+            let result = worker.join();
+            result.unwrap_or_else(|cause| std::panic::resume_unwind(cause))
+        });
+        done.flatten().collect()
+    })
+}
