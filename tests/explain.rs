@@ -4,7 +4,7 @@ use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _};
 
 use serde_json::{Value, json};
 
-use crate::support::{Dir, Ran, ctl, run};
+use crate::support::{Dir, Ran, Sops, ctl, run};
 
 const A: &str = "age1zrqfeey2e9affa2qsms5ss5vxp5ym72y4vtpsy7fl783pu7qj4esj7t43l";
 const B: &str = "age1jcre6e7a2xmfsd5g69skxqqgxhflzss874f5lejjs6mhhj94xeeq4ndtvs";
@@ -53,18 +53,32 @@ fn one_object_for_each_path() {
                 "path": "secrets/server1/db.yaml",
                 "matched_text": "secrets/server1/db.yaml",
                 "rule": {"index": 0, "line": 2, "path_regex": "^secrets/server1/"},
+                "matched_part": {"start": 0, "end": 16, "text": "secrets/server1/"},
+                "rules_before": [],
                 "also_matches": [1],
                 "key_groups": [[A, B]],
                 "shamir_threshold": null,
+                "names": {},
+                "rekey": {"state": "missing", "add": [], "remove": [], "reasons": []},
                 "findings": [],
             }),
             json!({
                 "path": "./secrets/../secrets/x.yaml",
                 "matched_text": "secrets/x.yaml",
                 "rule": {"index": 1, "line": 4, "path_regex": "^secrets/.*\\.yaml$"},
+                "matched_part": {"start": 0, "end": 14, "text": "secrets/x.yaml"},
+                "rules_before": [{
+                    "index": 0,
+                    "line": 2,
+                    "path_regex": "^secrets/server1/",
+                    "failed_at": {"start": 9, "end": 10, "text": "s"},
+                    "reason": "`x` stands where `s` is needed behind `secrets/`",
+                }],
                 "also_matches": [],
                 "key_groups": [[A], [B]],
                 "shamir_threshold": 2,
+                "names": {},
+                "rekey": {"state": "missing", "add": [], "remove": [], "reasons": []},
                 "findings": [],
             }),
         ]
@@ -304,17 +318,183 @@ fn for_people() {
         "secrets/x.yaml
   rule       .sops.yaml:4: ^secrets/.*\\.yaml$
   no match   .sops.yaml:2: ^secrets/server1/
+                                    ^ `x` stands where `s` is needed behind `secrets/`
   group 1    {A}
   group 2    {B}
   needed     2 of 2 groups
+  re-key     there is no such file
 
 e\\u{{1b}}/x
   no match   .sops.yaml:2: ^secrets/server1/
+                            ^ `e` stands where `s` is needed
   no match   .sops.yaml:4: ^secrets/.*\\.yaml$
+                            ^ `e` stands where `s` is needed
   no match   .sops.yaml:10: ^broken/
+                             ^ `e` stands where `b` is needed
   error .sops.yaml:12: path_regex does not compile, at character 3: missing closing )
   hint: patterns are those of Go (RE2): https://golang.org/s/re2syntax
 "
     );
     assert_eq!(ran.text(), expected);
+}
+
+/// Hostile text in patterns and names, a part that is wider when it is escaped, and more rules than one wants to read.
+#[test]
+fn for_people_with_odd_rules() {
+    let dir = Dir::new();
+    let mut rules = String::from("creation_rules:\n");
+    for number in 0..30 {
+        rules.push_str(&format!("  - path_regex: ^x{number}/\n"));
+    }
+    rules.push_str(&format!(
+        "  - path_regex: \"^\\e\\u202Ea$\"
+    age: {A}
+  - path_regex: ^a|^b
+  - key_groups:
+      - age:
+          - {A} # one \u{202e}two
+          - {B}
+"
+    ));
+    dir.write(".sops.yaml", rules);
+    let run_it = |args: &[&str], path: &str| {
+        let mut command = ctl(["explain"]);
+        run(command.args(args).arg(path).current_dir(dir.path())).expect(0)
+    };
+    let ran = run_it(&[], "\u{1b}\u{202e}b");
+    let text = ran.text();
+    assert!(!text.contains(['\u{1b}', '\u{202e}']), "{ran}");
+    assert!(
+        text.contains(
+            "  no match   .sops.yaml:32: ^\\u{1b}\\u{202e}a$
+                                           ^ `b` stands where `a` is needed behind `\\u{1b}\\u{202e}`
+"
+        ),
+        "{ran}"
+    );
+    assert!(
+        text.contains("  no match   and 31 more before it (-v shows all)\n"),
+        "{ran}"
+    );
+    let all = run_it(&["-v"], "\u{1b}\u{202e}b");
+    assert_eq!(all.text().matches("no match").count(), 32, "{all}");
+    assert!(
+        all.text()
+            .contains("\n             none of its 2 alternatives matches\n"),
+        "{all}"
+    );
+    let far = run_it(&[], "c");
+    assert!(
+        far.text()
+            .contains("  no match   32 rules before it (-v shows all)\n"),
+        "{far}"
+    );
+    let colored = run_it(&["--color", "always", "-v"], "c");
+    assert!(
+        colored.text().contains("\x1b[31m^\x1b[0m `c` stands"),
+        "{colored}"
+    );
+    let mut plain = ctl(["explain", "c"]);
+    let plain = run(plain.env("NO_COLOR", "1").current_dir(dir.path()));
+    assert!(!plain.text().contains('\x1b'), "{plain}");
+}
+
+#[test]
+fn what_a_rekey_would_change() {
+    let Some(sops) = Sops::find("3.13.3") else {
+        return;
+    };
+    let dir = Dir::new();
+    let rules = |keys: &str, more: &str| {
+        format!(
+            "keys:
+  - &alice {A}
+  - &bob {B}
+creation_rules:
+  - path_regex: ^secrets/
+    {more}
+    key_groups: [age: {keys}]
+  - path_regex: ^none/
+"
+        )
+    };
+    dir.write(".sops.yaml", rules("[*alice, *bob]", ""));
+    dir.write("secrets/a.yaml", "a: b\n");
+    let mut command = sops.command(["encrypt", "--in-place", "secrets/a.yaml"]);
+    run(command.current_dir(dir.path())).expect(0);
+    dir.write("secrets/plain.yaml", "a: b\n");
+    let a = dir.read("secrets/a.yaml");
+    dir.write("secrets/cut.yaml", a.split("sops:").next().unwrap());
+    std::os::unix::fs::symlink("../../etc/passwd", dir.join("secrets/out")).unwrap();
+
+    let paths = [
+        "secrets/a.yaml",
+        "secrets/plain.yaml",
+        "secrets/no.yaml",
+        "secrets/cut.yaml",
+        "secrets/out",
+        "secrets",
+        "secrets/no/such/file",
+    ];
+    let objects = explain(&dir, &paths[..5]).expect(0).json_lines();
+    let states: Vec<_> = objects
+        .iter()
+        .map(|object| &object["rekey"]["state"])
+        .collect();
+    assert_eq!(
+        states,
+        [
+            "obeys",
+            "not-encrypted",
+            "missing",
+            "unreadable",
+            "unreadable"
+        ]
+    );
+    assert_eq!(objects[0]["names"], json!({A: "alice", B: "bob"}));
+    assert_eq!(objects[3]["rekey"]["error"]["code"], "not-encrypted");
+    assert_eq!(objects[4]["rekey"]["error"]["code"], "file-outside");
+    let ran = explain(&dir, &["secrets/no/such/file", "none/x"]).expect(0);
+    assert_eq!(ran.json_lines()[0]["rekey"]["state"], "missing");
+    // Names are known from elsewhere, too.
+    let from_below = run(ctl(["--json", "explain", "a.yaml"]).current_dir(dir.join("secrets")));
+    assert_eq!(from_below.json()["rekey"]["state"], "obeys");
+
+    // Bob leaves, somebody comes, other values are to be encrypted.
+    let changed = rules("[*alice]", "encrypted_regex: ^x$").replace(A, &format!("{A} # x"));
+    let ssh = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN";
+    dir.write(
+        ".sops.yaml",
+        changed.replace("[*alice]", &format!("[*alice, '{ssh} root@web1']")),
+    );
+    let object = explain(&dir, &["secrets/a.yaml"]).expect(0).json();
+    assert_eq!(
+        object["rekey"],
+        json!({
+            "state": "differs",
+            "add": [ssh],
+            "remove": [B],
+            "reasons": ["recipients-added", "recipients-removed", "selection-changed"],
+        })
+    );
+    assert_eq!(object["names"][B], "bob");
+    assert_eq!(object["names"][ssh], "root@web1");
+    let ran = run(ctl(["explain", "secrets/a.yaml"]).current_dir(dir.path())).expect(0);
+    let expected = format!(
+        "secrets/a.yaml
+  rule       .sops.yaml:5: ^secrets/
+  matches    secrets/
+  recipients alice      {A}
+             root@web1  {ssh} root@web1
+  re-key     + root@web1  {ssh}
+             - bob  {B}
+             the settings of what is encrypted change
+"
+    );
+    assert_eq!(ran.text(), expected);
+    // `check` calls them by the same names.
+    let ran = run(ctl(["check"]).current_dir(dir.path()));
+    let message = "would gain access: root@web1 (ssh-ed25519 …+VHtZ6isGN); \
+                   would lose access: bob (age1jcre6…4ndtvs)";
+    assert!(ran.text().contains(message), "{ran}");
 }
