@@ -154,6 +154,8 @@ web1  {SSH} root@web1
 "
         )
     );
+    let ran = access(&dir, &["-v"]).expect(0);
+    assert!(ran.stderr.contains("has a .sops.yaml of its own"), "{ran}");
     // From anywhere in the repository, and the answer is about all of it.
     let below = run(ctl(["--json", "access"]).current_dir(dir.join("one/sub"))).expect(0);
     assert_eq!(below.json(), all);

@@ -25,6 +25,8 @@ pub(crate) struct Access<'r> {
     pub(crate) files: Vec<File<'r>>,
     /// Files and directories that could not be read, and rules that sops refuses; each rule once.
     pub(crate) problems: Vec<Error>,
+    /// Directories with rules of their own, which were not looked at.
+    pub(crate) nested: Vec<PathBuf>,
 }
 
 /// One encrypted file.
@@ -140,7 +142,11 @@ pub(crate) fn survey<'r>(
         };
         files.push(file(path, rule, error, settings, &state));
     }
-    Ok(Access { files, problems })
+    Ok(Access {
+        files,
+        problems,
+        nested: walk.nested,
+    })
 }
 
 fn file<'r>(

@@ -136,10 +136,16 @@ struct Lines<'t> {
 
 impl<'t> Lines<'t> {
     fn new(text: &'t str, stream: &Stream) -> Self {
-        let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        // The line breaks of YAML 1.1.
+        let is_break = |(at, c): &(usize, char)| match c {
+            '\r' => text.as_bytes().get(at + 1) != Some(&b'\n'),
+            c => matches!(c, '\n' | '\u{85}' | '\u{2028}' | '\u{2029}'),
+        };
+        let breaks = text.char_indices().filter(is_break);
+        let behind = breaks.map(|(at, c)| at + c.len_utf8());
         let mut lines = Self {
             text,
-            starts: std::iter::once(0).chain(breaks).collect(),
+            starts: std::iter::once(0).chain(behind).collect(),
             comments: BTreeMap::new(),
         };
         for span in &stream.comments {

@@ -127,10 +127,11 @@ fn end(files: &[File<'_>], output: &mut Output) -> Result<()> {
     let differing = files.iter().filter(|file| file.differs()).count();
     let count = files.len();
     let files = if count == 1 { "file" } else { "files" };
+    let differ = if differing == 1 { "differs" } else { "differ" };
     output.line(&match differing {
         0 => format!("{count} encrypted {files}"),
         some => format!(
-            "{count} encrypted {files}, {some} differ from the rules: + would gain access, - would lose it"
+            "{count} encrypted {files}, {some} {differ} from the rules: + would gain access, - would lose it"
         ),
     })
 }

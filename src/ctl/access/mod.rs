@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use policy::{names::Names, pattern::text_as_go_sees_it};
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::Context;
@@ -66,18 +67,21 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         // Those about rules do not name the file.
         output.error(&problem.clone().with_file(&place.file));
     }
+    for directory in &access.nested {
+        let message = "this directory has a .sops.yaml of its own, and is not looked at";
+        let note = Error::new("nested-rules", message).with_file(&place.root.join(directory));
+        output.note(&note.with_hint("run secretsctl access there"));
+    }
     let names = rules.names();
     let by = args.by.unwrap_or(match args.recipients.is_empty() {
         true => By::File,
         false => By::Recipient,
     });
     if output.is_json() {
-        let files: Vec<_> = access
-            .files
-            .iter()
-            .map(|file| as_json(file, names))
-            .collect();
-        output.json(&files)?;
+        output.json(&List {
+            files: &access.files,
+            names,
+        })?;
     } else if args.csv {
         csv::print(&access.files, names, &who, by, output)?;
     } else if by == By::File {
@@ -86,6 +90,18 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         human::by_recipient(&access.files, names, &who, output)?;
     }
     Ok(Outcome::findings_if(!access.problems.is_empty()))
+}
+
+/// Written file by file: the whole of it as one value would take more memory than the files do.
+struct List<'a> {
+    files: &'a [File<'a>],
+    names: &'a Names,
+}
+
+impl Serialize for List<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.files.iter().map(|file| as_json(file, self.names)))
+    }
 }
 
 fn as_json(file: &File<'_>, names: &Names) -> Value {

@@ -205,6 +205,7 @@ impl Search {
             at = self.step(part, &at)?;
         }
         let mut seen = vec![false; self.chars.len() + 1];
+        self.steps += seen.len() / 64; // so long a list is not free
         let mut mark = |places: Vec<usize>| -> Vec<usize> {
             let new = |at: &usize| {
                 seen.get_mut(*at)
