@@ -25,6 +25,17 @@ fn every_file_has_the_recipients_of_its_rule() {
     }
 }
 
+/// The README shows what `explain` says here.
+#[test]
+fn the_readme_explains_a_file_as_the_program_does() {
+    let readme = fs::read_to_string(example().join("../../README.md")).unwrap();
+    let (_, shown) = readme.split_once("$ secretsctl explain ").unwrap();
+    let (path, shown) = shown.split_once('\n').unwrap();
+    let (shown, _) = shown.split_once("```").unwrap();
+    let ran = run(ctl(["explain", path]).current_dir(example())).expect(0);
+    assert_eq!(ran.text(), shown);
+}
+
 #[test]
 fn every_format_is_there_in_the_directories_of_servers() {
     let files = files();

@@ -152,6 +152,18 @@ fn parts_mean_what_the_pattern_means() {
                 .iter()
                 .any(|parts| !search.sequence(parts, &starts).unwrap().is_empty());
             prop_assert_eq!(matches, compiled.is_match(&text), "{} {}", pattern, text);
+            if let Some(failure) = compiled.failure(&text)
+                && let Some(part) = failure.part
+            {
+                // What stands before the part matches, and with the part it does not, as the compiled patterns say. In
+                // a group that was left open there is no such pattern.
+                let until = |end: usize| Pattern::parse(&pattern[..end]).ok();
+                if let (Some(before), Some(with)) = (until(part.start), until(part.end)) {
+                    prop_assert!(before.is_match(&text), "{} {} {:?}", pattern, text, part);
+                    prop_assert!(!with.is_match(&text), "{} {} {:?}", pattern, text, part);
+                    prop_assert!(text.get(failure.matched).is_some());
+                }
+            }
         }
     });
 }
