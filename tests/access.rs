@@ -280,6 +280,46 @@ fn whom_one_can_ask_for() {
     assert!(ran.stdout.is_empty(), "{ran}");
 }
 
+/// The metadata of a file name the address of a Vault key only.
+#[test]
+fn keys_of_clouds() {
+    let Some(sops) = Sops::find("3.13.3") else {
+        return;
+    };
+    let dir = Dir::new();
+    let rules = |more: &str| format!("creation_rules:\n  - age: {A} # alice\n{more}");
+    dir.write(".sops.yaml", rules(""));
+    encrypt(&sops, &dir, "a.yaml");
+    let vault = "https://vault.example/v1/sops/keys/one";
+    let entry = "    hc_vault:
+        - vault_address: https://vault.example
+          engine_path: sops
+          key_name: one
+          created_at: \"2026-01-01T00:00:00Z\"
+          enc: vault:v1:AAAA
+";
+    let text = dir
+        .read("a.yaml")
+        .replace("sops:\n", &format!("sops:\n{entry}"));
+    dir.write("a.yaml", text);
+    dir.write(
+        ".sops.yaml",
+        rules(&format!("    hc_vault_transit_uri: {vault} # the vault\n")),
+    );
+    assert_eq!(
+        access(&dir, &[]).expect(0).text(),
+        "a.yaml  alice  the vault\n1 encrypted file\n"
+    );
+    for asked in [vault, "https://vault.example", "the vault"] {
+        let ran = access(&dir, &[asked]).expect(0);
+        assert!(
+            ran.text().starts_with("the vault  https://vault.example"),
+            "{ran}"
+        );
+        assert!(ran.text().contains("\n  a.yaml\n"), "{ran}");
+    }
+}
+
 #[test]
 fn without_rules_or_files() {
     let dir = Dir::new();

@@ -57,6 +57,8 @@ pub(crate) struct Quorum {
 
 /// One recipient of one file.
 pub(crate) struct Reader {
+    /// By which it is compared. Of some cloud keys that is only the address, as in the metadata of files.
+    pub(crate) key: drift::Key,
     /// As the file writes it, or else the rule.
     pub(crate) text: String,
     pub(crate) standing: Standing,
@@ -181,6 +183,7 @@ fn file<'r>(
         if seen.insert(key) {
             let stays = by_rule.as_ref().is_none_or(|rule| has(rule, key));
             readers.push(Reader {
+                key: key.clone(),
                 text: text.clone(),
                 standing: match stays {
                     true => Standing::Reads,
@@ -193,6 +196,7 @@ fn file<'r>(
     for (key, text) in by_rule.iter().flat_map(Groups::members) {
         if seen.insert(key) {
             readers.push(Reader {
+                key: key.clone(),
                 text: text.clone(),
                 standing: Standing::WouldGain,
                 share: by_rule.as_ref().and_then(|rule| rule.share(key)),

@@ -26,7 +26,7 @@ pub(super) fn print(
         rows.extend(file.readers.iter().map(|reader| (file, reader)));
     }
     if by == By::Recipient {
-        rows.retain(|(_, reader)| who.includes(&reader.text));
+        rows.retain(|(_, reader)| who.includes(reader));
         rows.sort_by(|(_, left), (_, right)| left.text.cmp(&right.text));
     }
     for (file, reader) in rows {

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use policy::names::{Names, comparable, shortened};
+use policy::{
+    drift::Key,
+    names::{Names, comparable, shortened},
+};
 
 use super::who::Who;
 use crate::{
@@ -71,17 +74,13 @@ pub(super) fn by_recipient(
     who: &Who,
     output: &mut Output,
 ) -> Result<()> {
-    let mut readable: BTreeMap<String, Recipient<'_>> = BTreeMap::new();
+    let mut readable: BTreeMap<&Key, Recipient<'_>> = BTreeMap::new();
     for (key, text) in who.asked() {
-        readable.insert(key.clone(), (text, Vec::new()));
+        readable.insert(key, (text, Vec::new()));
     }
     for file in files {
-        for reader in file
-            .readers
-            .iter()
-            .filter(|reader| who.includes(&reader.text))
-        {
-            let entry = readable.entry(comparable(&reader.text));
+        for reader in file.readers.iter().filter(|reader| who.includes(reader)) {
+            let entry = readable.entry(&reader.key);
             let (_, files) = entry.or_insert_with(|| (reader.text.as_str(), Vec::new()));
             files.push((file, reader));
         }

@@ -3,22 +3,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use policy::{
+    drift::{Key, key},
     names::{Names, comparable},
-    rules::{Rules, is_private_key},
+    rules::{KeyKind, Rules, is_private_key},
 };
 
 use crate::{
     error::{Error, Result},
     escape,
     identity::recipients_of_public,
-    survey::access::File,
+    survey::access::{File, Reader},
 };
 
 /// The recipients that are asked for; everybody where nobody is.
 pub(super) struct Who {
-    /// By the text that keys are compared by, with the text to show.
-    keys: Option<BTreeMap<String, String>>,
+    /// With the text to show.
+    keys: Option<BTreeMap<Key, String>>,
 }
+
+/// Everybody that a file or a rule names: by each way to write a key, the key and that text.
+type Known = BTreeMap<String, (Key, String)>;
 
 impl Who {
     /// Looks `asked` up among the keys and names of `rules` and the recipients of `files`.
@@ -31,13 +35,13 @@ impl Who {
         let mut keys = BTreeMap::new();
         for asked in asked {
             let mut found = 0;
-            for key in candidates(asked, names, &known) {
-                if let Some(text) = known.get(&key) {
-                    keys.insert(key, text.clone());
+            for text in candidates(asked, names, &known) {
+                if let Some((key, text)) = known.get(&text) {
+                    keys.insert(key.clone(), text.clone());
                     found += 1;
-                } else if names.name_of(&key).is_some() {
-                    // Written down, and used by nobody.
-                    keys.insert(key.clone(), key);
+                } else if names.name_of(&text).is_some() {
+                    // Written down, and used by nobody, so that its kind does not matter.
+                    keys.insert(key(KeyKind::Age, &text), text);
                     found += 1;
                 }
             }
@@ -50,47 +54,47 @@ impl Who {
 
     /// Whether one of them can read the file, or could by the rules.
     pub(super) fn can_read(&self, file: &File<'_>) -> bool {
-        file.readers
-            .iter()
-            .any(|reader| self.includes(&reader.text))
+        file.readers.iter().any(|reader| self.includes(reader))
     }
 
     /// Whether this recipient is asked for.
-    pub(super) fn includes(&self, text: &str) -> bool {
-        let is_among = |keys: &BTreeMap<_, _>| keys.contains_key(&comparable(text));
+    pub(super) fn includes(&self, reader: &Reader) -> bool {
+        let is_among = |keys: &BTreeMap<_, _>| keys.contains_key(&reader.key);
         self.keys.as_ref().is_none_or(is_among)
     }
 
     /// The recipients that were asked for by name.
-    pub(super) fn asked(&self) -> impl Iterator<Item = (&String, &String)> {
+    pub(super) fn asked(&self) -> impl Iterator<Item = (&Key, &String)> {
         self.keys.iter().flatten()
     }
 }
 
-/// Everybody that a file or a rule names.
-fn known(rules: &Rules, files: &[File<'_>]) -> BTreeMap<String, String> {
-    let in_files = files.iter().flat_map(|file| &file.readers);
-    let mut known: BTreeMap<String, String> = in_files
-        .map(|reader| (comparable(&reader.text), reader.text.clone()))
-        .collect();
+fn known(rules: &Rules, files: &[File<'_>]) -> Known {
+    let mut known = Known::new();
+    for reader in files.iter().flat_map(|file| &file.readers) {
+        known
+            .entry(comparable(&reader.text))
+            .or_insert_with(|| (reader.key.clone(), reader.text.clone()));
+    }
     // A rule that sops refuses names nobody.
     let settings = rules.all().iter().filter_map(|rule| rule.settings().ok());
     for recipient in settings.flat_map(|settings| settings.key_groups).flatten() {
+        let key = key(recipient.kind, &recipient.text);
         known
             .entry(comparable(&recipient.text))
-            .or_insert(recipient.text);
+            .or_insert((key, recipient.text));
     }
     known
 }
 
 /// The keys that `asked` may stand for. The private half of an SSH key opens also what ssh-to-age made of it.
-fn candidates(asked: &str, names: &Names, known: &BTreeMap<String, String>) -> BTreeSet<String> {
+fn candidates(asked: &str, names: &Names, known: &Known) -> BTreeSet<String> {
     let mut keys: BTreeSet<String> = names
         .keys_of(asked)
         .into_iter()
         .map(str::to_owned)
         .collect();
-    let called = |(_, text): &(&String, &String)| names.name_of(text) == Some(asked);
+    let called = |(_, (_, text)): &(&String, &(Key, String))| names.name_of(text) == Some(asked);
     keys.extend(known.iter().filter(called).map(|(key, _)| key.clone()));
     keys.insert(comparable(asked));
     let derived: Vec<_> = keys
