@@ -22,10 +22,10 @@ const MOST_PLACES: usize = 64;
 
 /// An encrypted file.
 pub(crate) struct Document {
-    format: Format,
+    pub(super) format: Format,
     pub(super) parsed: Parsed,
-    metadata: Metadata,
-    limits: Limits,
+    pub(super) metadata: Metadata,
+    pub(super) limits: Limits,
 }
 
 impl Document {
@@ -113,20 +113,23 @@ impl Document {
                 }
             },
         )?;
-        self.check_mac(&cipher, &mac.finish(), &values)
+        let mac = self
+            .check_mac(&cipher, mac.finish(), &values)
             .map_err(|error| self.at_metadata(error))?;
         Ok(Opened {
             document: self,
             values,
+            mac,
         })
     }
 
+    /// The MAC, when it is the one that is stored.
     fn check_mac(
         &self,
         cipher: &Cipher,
-        computed: &str,
+        computed: String,
         values: &BTreeMap<SiteId, PlainValue>,
-    ) -> Result<()> {
+    ) -> Result<String> {
         let refuse = |message: &str| {
             Error::new("mac", message).with_hint(
                 "the file was changed by something that does not have its key, or merged by hand; \
@@ -144,16 +147,17 @@ impl Document {
             ));
         };
         // Both sides are hashes of what the caller may see anyway; there is nothing to time.
-        match stored {
-            PlainValue::Str(stored) if stored.expose() == computed.as_bytes() => Ok(()),
-            PlainValue::Str(stored)
-                if self.format == Format::Json
-                    && stored.expose() == self.mac_of_floats(values)?.as_bytes() =>
-            {
-                Ok(())
-            }
-            _ => Err(refuse("the MAC of the file does not match its values")),
+        let is = |mac: &str| matches!(&stored, PlainValue::Str(stored) if stored.expose() == mac.as_bytes());
+        if is(&computed) {
+            return Ok(computed);
         }
+        if self.format == Format::Json {
+            let of_floats = self.mac_of_floats(values)?;
+            if is(&of_floats) {
+                return Ok(of_floats);
+            }
+        }
+        Err(refuse("the MAC of the file does not match its values"))
     }
 
     /// The MAC as sops up to 3.13.1 computes it for JSON: every number in clear is a float, which shows where an
@@ -227,6 +231,8 @@ pub(crate) struct Opened<'d> {
     pub(super) document: &'d Document,
     /// What was encrypted, by site.
     pub(super) values: BTreeMap<SiteId, PlainValue>,
+    /// The MAC of the values, as the file has it.
+    pub(super) mac: String,
 }
 
 impl Opened<'_> {

@@ -92,7 +92,7 @@ pub(crate) fn encrypt(
     verify_encrypted(&parsed, text, format, &key, limits)
 }
 
-fn fresh_key() -> Result<DataKey> {
+pub(super) fn fresh_key() -> Result<DataKey> {
     let mut bytes = zeroize::Zeroizing::new(vec![0; 32]);
     getrandom::fill(&mut bytes).map_err(|error| {
         Error::new(

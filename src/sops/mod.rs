@@ -5,7 +5,8 @@
 //! - [`tree`]: what a reader finds: keys, scalars, comments and the metadata, each with its byte span.
 //! - [`value`]: the `ENC[...]` text and AES-GCM; [`selection`]: which leaves are encrypted; [`mac`]: the hash over all.
 //! - [`metadata`]: the `sops` block of every version; [`shamir`]: key groups.
-//! - [`document`]: parse, open, plaintext; [`extract`]: one value, or every leaf; [`mod@encrypt`]: a new file.
+//! - [`document`]: parse, open, plaintext; [`extract`]: one value, or every leaf; [`mod@encrypt`]: a new file;
+//!   [`rekey`]: other keys for a file.
 //! - [`verify`]: what a text means: after every edit the result is read again and compared.
 
 pub(crate) mod document;
@@ -15,6 +16,7 @@ pub(crate) mod format;
 mod mac;
 pub(crate) mod metadata;
 pub(crate) mod number;
+mod rekey;
 pub(crate) mod selection;
 mod shamir;
 mod time;
@@ -24,6 +26,7 @@ mod verify;
 
 pub(crate) use encrypt::{Settings, encrypt};
 pub(crate) use extract::{Leaf, Step};
+pub(crate) use rekey::{InHand, Recipients};
 
 #[cfg(test)]
 mod tests;

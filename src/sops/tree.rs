@@ -83,6 +83,30 @@ pub(crate) struct MetaNode {
     pub(crate) span: Span,
 }
 
+impl MetaNode {
+    /// A copy with the same places.
+    pub(crate) fn duplicate(&self) -> Self {
+        let value = match &self.value {
+            MetaValue::Map(fields) => MetaValue::Map(
+                fields
+                    .iter()
+                    .map(|(name, node)| (name.clone(), node.duplicate()))
+                    .collect(),
+            ),
+            MetaValue::List(items) => MetaValue::List(items.iter().map(Self::duplicate).collect()),
+            MetaValue::Scalar { text, quoted } => MetaValue::Scalar {
+                text: text.clone(),
+                quoted: *quoted,
+            },
+            MetaValue::Null => MetaValue::Null,
+        };
+        Self {
+            value,
+            span: self.span.clone(),
+        }
+    }
+}
+
 /// A metadata value. Nothing in the metadata is secret.
 pub(crate) enum MetaValue {
     Map(Vec<(String, MetaNode)>),

@@ -75,7 +75,9 @@ pub(crate) fn splice(
             );
             Ok(file)
         }
-        (MetadataEdit::Keep, _) => json::splice(parsed, replacements, MetadataEdit::Keep),
+        (kept @ (MetadataEdit::Keep | MetadataEdit::Change(_)), _) => {
+            json::splice(parsed, replacements, kept)
+        }
         (MetadataEdit::Cut, Some(_)) => Err(not_bytes()),
     }
 }

@@ -139,9 +139,34 @@ pub(crate) fn splice(
             }
         }
         MetadataEdit::Add(node) => edits.replace(source.len()..source.len(), block(source, node)),
+        MetadataEdit::Change(node) => change(source, node, &mut edits)?,
         MetadataEdit::Keep => {}
     }
     edits.apply(source)
+}
+
+fn change(source: &[u8], new: &MetaNode, edits: &mut Edits) -> Result<()> {
+    let mut old = Vec::new();
+    for line in lines(source) {
+        let content = source.get(line.clone()).unwrap_or_default();
+        let Some(content) = content.strip_prefix(PREFIX.as_bytes()) else {
+            continue;
+        };
+        let equals = content.iter().position(|&b| b == b'=').unwrap_or_default();
+        let value = line.start + PREFIX.len() + equals + 1..line.end;
+        let text = unescape(source.get(value.clone()).unwrap_or_default());
+        old.push(flat::Line {
+            key: String::from_utf8_lossy(content.get(..equals).unwrap_or_default()).into_owned(),
+            text: text.expose_str().unwrap_or_default().to_owned(),
+            value,
+            whole: line.start..source.len().min(line.end + 1),
+        });
+    }
+    let value = |text: &str| Ok(Secret::from(text.replace('\n', "\\n")));
+    flat::change(source, &old, new, edits, value, |key, text| {
+        let text = text.replace('\n', "\\n");
+        Ok(Secret::from(format!("{PREFIX}{key}={text}")))
+    })
 }
 
 /// A value of another type as sops prints it where everything is text.

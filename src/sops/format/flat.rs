@@ -1,10 +1,14 @@
 //! Metadata in formats without nesting: `age__list_0__map_enc` for `age[0].enc`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{
     error::{Error, Result},
-    sops::tree::{MetaNode, MetaValue, Span},
+    secret::Secret,
+    sops::{
+        format::edit::Edits,
+        tree::{MetaNode, MetaValue, Span},
+    },
 };
 
 const MAP: &str = "__map_";
@@ -38,6 +42,63 @@ pub(crate) fn flatten(node: &MetaNode) -> Vec<(String, String)> {
         }
     }
     flat
+}
+
+/// A line of the metadata as it stands in the source.
+pub(crate) struct Line {
+    pub(crate) key: String,
+    /// The decoded text.
+    pub(crate) text: String,
+    /// The value as it is written.
+    pub(crate) value: Span,
+    /// The whole line, line break included.
+    pub(crate) whole: Span,
+}
+
+/// Turns `lines` into `new`: a text that differs is written anew where it stands, a line whose key is gone goes, too, and a
+/// new one comes behind the last line of its list, or of all. `value` writes a text, `line` a line for a key and its text, without line break.
+pub(crate) fn change(
+    source: &[u8],
+    lines: &[Line],
+    new: &MetaNode,
+    edits: &mut Edits,
+    value: impl Fn(&str) -> Result<Secret>,
+    line: impl Fn(&str, &str) -> Result<Secret>,
+) -> Result<()> {
+    let wanted = flatten(new);
+    let texts: HashMap<&str, &str> = wanted
+        .iter()
+        .map(|(key, text)| (key.as_str(), text.as_str()))
+        .collect();
+    for old in lines {
+        match texts.get(old.key.as_str()) {
+            None => edits.remove(old.whole.clone()),
+            Some(text) if *text != old.text => edits.replace(old.value.clone(), value(text)?),
+            Some(_) => {}
+        }
+    }
+    let known: HashSet<&str> = lines.iter().map(|line| line.key.as_str()).collect();
+    for (key, text) in wanted
+        .iter()
+        .filter(|(key, _)| !known.contains(key.as_str()))
+    {
+        let list = key.split(LIST).next().filter(|name| *name != key);
+        let kin = list.and_then(|list| {
+            let of_list = |line: &&Line| line.key.split(LIST).next() == Some(list);
+            lines.iter().filter(of_list).next_back()
+        });
+        let Some(before) = kin.or(lines.last()) else {
+            return Err(Error::new("internal", "no metadata that could be changed"));
+        };
+        let end = before.whole.end;
+        let is_ended = source.get(..end).is_some_and(|text| text.ends_with(b"\n"));
+        let mut added = Secret::default();
+        added.push(if is_ended { b"" } else { b"\n" });
+        added.push(line(key, text)?.expose());
+        added.push(if is_ended { b"\n" } else { b"" });
+        edits.replace(end..end, added);
+    }
+    Ok(())
 }
 
 fn descend(key: String, node: &MetaNode, flat: &mut Vec<(String, String)>) {

@@ -2,8 +2,9 @@
 //! back into the source.
 
 pub(crate) mod binary;
+mod change;
 mod dotenv;
-mod edit;
+pub(super) mod edit;
 mod flat;
 mod ini;
 pub(crate) mod json;
@@ -90,11 +91,9 @@ pub(crate) enum MetadataEdit<'a> {
     Cut,
     /// Encrypting: append it to every document.
     Add(&'a MetaNode),
+    /// Re-keying: put this in its place, in every document. Only what differs is written anew, where that can be.
+    Change(&'a MetaNode),
     /// Every byte of it stays.
-    #[expect(
-        dead_code,
-        reason = "editing values under the same key comes with authoring"
-    )]
     Keep,
 }
 

@@ -1,9 +1,12 @@
-//! The `sops` block, as every version since 3.7 writes it: [`read`] into [`Metadata`], and made [`new`] for a file.
+//! The `sops` block, as every version since 3.7 writes it: [`read`] into [`Metadata`], made [`new`] for a
+//! file, and [`rekeyed`].
 
 mod new;
 mod read;
+mod rekeyed;
 
 pub(crate) use new::NewMetadata;
+pub(crate) use rekeyed::{Renewed, Wrapped};
 
 use crate::{
     error::{Error, Result},

@@ -85,6 +85,7 @@ pub(crate) fn splice(
                 .edits
                 .replace(source.len()..source.len(), block(source, node)?);
         }
+        MetadataEdit::Change(node) => change(source, &layout, node, &mut splicer.edits)?,
         MetadataEdit::Keep => {}
     }
     splicer.edits.apply(source)
@@ -205,7 +206,8 @@ impl<'a> Splicer<'a> {
             (Some(lines), Some((first, others)), behind) => {
                 self.edits.replace(first.clone(), lines);
                 for piece in others {
-                    let line = self.line_start(piece.start)..self.line_end(piece.end);
+                    let line = start_of_line(self.source, piece.start)
+                        ..end_of_line(self.source, piece.end);
                     self.edits.remove(line);
                 }
                 if let Some(piece) = behind {
@@ -230,7 +232,7 @@ impl<'a> Splicer<'a> {
     }
 
     fn move_above(&mut self, mut lines: Secret, piece: &Span, owner: usize) {
-        let line_start = self.line_start(owner);
+        let line_start = start_of_line(self.source, owner);
         lines.push(b"\n");
         self.edits.replace(line_start..line_start, lines);
         self.edits.remove(piece.clone());
@@ -241,22 +243,23 @@ impl<'a> Splicer<'a> {
         self.site += 1;
         self.replacements.get(&site)
     }
+}
 
-    fn line_start(&self, at: usize) -> usize {
-        let before = self.source.get(..at).unwrap_or_default();
-        before
-            .iter()
-            .rposition(|&b| b == b'\n')
-            .map_or(0, |at| at + 1)
-    }
+fn start_of_line(source: &[u8], at: usize) -> usize {
+    let before = source.get(..at).unwrap_or_default();
+    before
+        .iter()
+        .rposition(|&b| b == b'\n')
+        .map_or(0, |at| at + 1)
+}
 
-    fn line_end(&self, at: usize) -> usize {
-        let after = self.source.get(at..).unwrap_or_default();
-        at + after
-            .iter()
-            .position(|&b| b == b'\n')
-            .map_or(after.len(), |at| at + 1)
-    }
+/// Behind the line break.
+fn end_of_line(source: &[u8], at: usize) -> usize {
+    let after = source.get(at..).unwrap_or_default();
+    at + after
+        .iter()
+        .position(|&b| b == b'\n')
+        .map_or(after.len(), |at| at + 1)
 }
 
 fn cut(source: &[u8], layout: &Layout, edits: &mut Edits) {
@@ -285,6 +288,44 @@ fn cut(source: &[u8], layout: &Layout, edits: &mut Edits) {
         };
     }
     edits.remove(start..section.span.end);
+}
+
+/// A new line has its equal sign where the others have it, if its key is not too long.
+fn change(source: &[u8], layout: &Layout, new: &MetaNode, edits: &mut Edits) -> Result<()> {
+    let mut sections = layout.sections.iter();
+    let Some(section) = sections.find(|section| section.name == METADATA) else {
+        return Err(Error::new("internal", "no metadata that could be changed"));
+    };
+    let mut old = Vec::new();
+    for key in &section.keys {
+        let start = start_of_line(source, key.name_span.start);
+        let end = end_of_line(source, key.value_span.end);
+        old.push(flat::Line {
+            key: key.name.clone(),
+            text: key
+                .value
+                .expose_str()
+                .unwrap_or_default()
+                .replace("\\n", "\n"),
+            value: key.value_span.clone(),
+            whole: start..end,
+        });
+    }
+    let width = section
+        .keys
+        .iter()
+        .filter_map(|key| {
+            let lead = source.get(key.name_span.start..key.value_span.start)?;
+            lead.iter().position(|&b| b == b'=')?.checked_sub(1)
+        })
+        .max()
+        .unwrap_or(0);
+    let value = |text: &str| render_value(&Secret::from(text.replace('\n', "\\n")));
+    flat::change(source, &old, new, edits, value, |key, text| {
+        let mut line = Secret::from(format!("{key:width$} = "));
+        line.push(value(text)?.expose());
+        Ok(line)
+    })
 }
 
 /// Length up to and with the first line feed.

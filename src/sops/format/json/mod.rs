@@ -1,6 +1,7 @@
 //! JSON, as Go's decoder reads it: numbers of 63 bits stay integers, repeated keys are all kept, invalid UTF-8 becomes
 //! U+FFFD. Stricter than sops where it is lax: the document must be whole, and nothing may follow it.
 
+mod change;
 mod reader;
 
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -49,6 +50,7 @@ pub(crate) fn splice(
     match metadata {
         MetadataEdit::Cut => cut(parsed, &mut splicer.edits),
         MetadataEdit::Add(node) => add(parsed, node, &mut splicer.edits),
+        MetadataEdit::Change(node) => change::edits(parsed, node, &mut splicer.edits)?,
         MetadataEdit::Keep => {}
     }
     splicer.edits.apply(source)

@@ -5,6 +5,7 @@
 //! two exceptions: a comment behind a value stays there (sops moves it above), and a string that sops would print so
 //! that it reads back as another is put in double quotes.
 
+mod change;
 mod decrypt;
 mod encrypt;
 mod lists;
@@ -22,7 +23,7 @@ use crate::{
     limits::Limits,
     secret::Secret,
     sops::{
-        format::{MetadataEdit, Parsed, Replacement},
+        format::{MetadataEdit, Parsed, Replacement, edit::Edits},
         tree::SiteId,
     },
 };
@@ -59,6 +60,15 @@ pub(crate) fn splice(
     let read = read::read(text, &limits)?;
     match metadata {
         MetadataEdit::Add(node) => encrypt::splice(text, &read, replacements, Some(node)),
+        MetadataEdit::Change(node) if replacements.is_empty() => {
+            let mut edits = Edits::new();
+            change::edits(text, &read, node, &mut edits)?;
+            edits.apply(text.as_bytes())
+        }
+        MetadataEdit::Change(_) => Err(Error::new(
+            "internal",
+            "values and metadata are changed one after the other",
+        )),
         MetadataEdit::Keep => encrypt::splice(text, &read, replacements, None),
         MetadataEdit::Cut => decrypt::splice(text, &read, replacements),
     }
