@@ -15,6 +15,7 @@
 //! | 3 | `open` | document + identities -> opened document: the one place where both meet |
 //! | 3 | `survey` | files as they are beside the rules: encrypted or not, and who can read them |
 //! | 4 | `check` | lints of the rules, and every file beside its rule; needs no private key |
+//! | 4 | `rekey` | files obey their rules again: survey, verified edits, one transaction |
 //! | 4 | `config` | `secretsd.yaml` |
 //! | 5 | `delivery` | memory file system, generations, templates |
 //! | 5 | `control` | the Varlink interface, server and client |
@@ -40,6 +41,7 @@ mod limits;
 mod manual;
 mod open;
 mod output;
+mod rekey;
 mod repository;
 mod secret;
 mod sops;

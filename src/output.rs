@@ -121,6 +121,11 @@ impl Output {
         self.settings.json
     }
 
+    /// Whether stderr is a terminal on which something may move.
+    pub(crate) fn shows_progress(&self) -> bool {
+        self.settings.verbosity >= Verbosity::Normal && io::stderr().is_terminal()
+    }
+
     /// `text` in `style`, where stdout shows colours.
     pub(crate) fn styled(&self, style: Style, text: &str) -> String {
         if self.color_stdout {

@@ -5,6 +5,7 @@
 //! first seed `SECRETSD_SEED`; a failure names the seed of its document.
 
 mod documents;
+mod rekey;
 mod yaml;
 
 use std::{
@@ -33,9 +34,6 @@ type Counts = BTreeMap<&'static str, u64>;
 #[test]
 fn documents_beside_sops() {
     let Some(sops) = Sops::both() else { return };
-    let number = |name: &str, default: u64| {
-        std::env::var(name).map_or(default, |text| text.parse().unwrap())
-    };
     let (cases, first) = (number("SECRETSD_CASES", CASES), number("SECRETSD_SEED", 1));
     let (next, counts, failures) = (
         AtomicU64::new(0),
@@ -75,6 +73,10 @@ fn documents_beside_sops() {
         refused * 10 <= cases,
         "{refused} of {cases} documents were refused"
     );
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
 /// One thread's directory and keys.

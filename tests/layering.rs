@@ -27,6 +27,10 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("survey", "error limits repository sops"),
     ("check", "error escape limits repository secret sops survey"),
     (
+        "rekey",
+        "error files identity limits open repository secret sops survey",
+    ),
+    (
         "config",
         "error escape files identity limits repository sops",
     ),
@@ -45,7 +49,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ),
     (
         "ctl",
-        "check clock config control error escape files harden identity limits manual open output repository secret sops survey usage",
+        "check clock config control error escape files harden identity limits manual open output rekey repository secret sops survey usage",
     ),
     // The crate root exports the two programs.
     ("lib", "ctl daemon"),

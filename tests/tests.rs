@@ -29,6 +29,7 @@ mod identity;
 mod layering;
 mod machine;
 mod plugin;
+mod rekey;
 mod rules_differential;
 mod support;
 mod templates;

@@ -31,6 +31,9 @@ pub struct Drift {
     pub threshold: bool,
     /// Other values are encrypted, or the MAC covers others.
     pub selection: bool,
+    /// Some who can open the file, alone or together, could not any more: then the file needs a new data key, because
+    /// they may know the old one.
+    pub rotation: bool,
 }
 
 impl Drift {
@@ -72,6 +75,10 @@ impl Drift {
                 let wanted = settings.selection.as_ref().unwrap_or(&default);
                 wanted != found || settings.mac_only_encrypted != file.mac_only_encrypted
             }),
+            rotation: loses_access(
+                (&found, needed(file.shamir_threshold, found.len())),
+                (&wanted, needed(settings.shamir_threshold, wanted.len())),
+            ),
             gaining,
             losing,
         }
@@ -85,6 +92,29 @@ impl Drift {
 
 /// A recipient in the form in which it is compared.
 pub type Key = (KeyKind, String);
+
+type Quorum<'g> = (&'g [BTreeSet<Key>], i64);
+
+/// Whether some who open `found` do not open `wanted`. Where that is not plain to see the answer is yes, which costs a
+/// new data key and no more.
+fn loses_access((found, enough): Quorum<'_>, (wanted, needed): Quorum<'_>) -> bool {
+    if let [only] = wanted {
+        return found.iter().flatten().any(|key| !only.contains(key));
+    }
+    if found.len() < 2 || needed > enough {
+        return true;
+    }
+    // Members of so many different groups must be members of as many different ones.
+    let mut free: Vec<&BTreeSet<Key>> = wanted.iter().collect();
+    let mut takes = |group: &BTreeSet<Key>| {
+        let equal = free.iter().position(|wanted| *wanted == group);
+        let at = equal.or_else(|| free.iter().position(|wanted| group.is_subset(wanted)));
+        at.map(|at| free.swap_remove(at)).is_some()
+    };
+    // Groups that are equal take each other first.
+    let (equal, others): (Vec<_>, Vec<_>) = found.iter().partition(|group| wanted.contains(group));
+    !equal.into_iter().chain(others).all(|group| takes(group))
+}
 
 /// By which a recipient is compared. The metadata give only the address of a cloud key, and sops' own text of it has
 /// more behind that.
@@ -154,6 +184,38 @@ mod tests {
         assert!(drift(three, &all).threshold);
         all.shamir_threshold = 2;
         assert!(drift(three, &all).is_none());
+    }
+
+    #[test]
+    fn when_somebody_loses_access() {
+        let rotates = |rule: &str, groups: &[&[&str]], threshold: i64| {
+            let mut file = file(groups);
+            file.shamir_threshold = threshold;
+            drift(rule, &file).rotation
+        };
+        let two = "key_groups: [pgp: [A, B], pgp: [C, D]]";
+        let three = "{key_groups: [pgp: [A], pgp: [B], pgp: [C]], shamir_threshold: 2}";
+        for (rule, groups, threshold, expected) in [
+            ("pgp: 'A,B'", &[&["A"][..]][..], 0, false),
+            ("pgp: A", &[&["A", "B"]], 0, true),
+            ("pgp: 'A,B'", &[&["A"], &["B"]], 0, false),
+            ("pgp: 'A'", &[&["A"], &["B"]], 0, true),
+            (two, &[&["A", "B", "C", "D"]], 0, true),
+            (two, &[&["A"], &["C"]], 0, false),
+            (two, &[&["C", "D"], &["A"]], 0, false),
+            (two, &[&["A"], &["B"]], 0, true),
+            (two, &[&["A"], &["C"], &["E"]], 2, true),
+            (three, &[&["A"], &["B"], &["C"]], 0, false),
+            (three, &[&["A"], &["B"]], 0, false),
+        ] {
+            assert_eq!(
+                rotates(rule, groups, threshold),
+                expected,
+                "{rule} {groups:?}"
+            );
+        }
+        let all = "key_groups: [pgp: [A], pgp: [B], pgp: [C]]";
+        assert!(rotates(all, &[&["A"], &["B"], &["C"]], 2));
     }
 
     #[test]

@@ -138,6 +138,17 @@ impl Report {
     }
 }
 
+/// What the rules say otherwise than it was meant, by themselves, but for what comments allow.
+pub(crate) fn about_reading(rules: &Rules, name: &Path) -> Vec<Finding> {
+    let found = rules.all().iter().flat_map(rules::Rule::findings);
+    let mut findings: Vec<_> = found
+        .chain(rules.findings())
+        .map(|finding| Finding::about_rules(name, finding))
+        .collect();
+    suppress::suppress(&mut findings, rules, name, false);
+    findings
+}
+
 /// Checks the repository at `root` against `rules`, which stand in the file `name` there.
 pub(crate) fn check(root: &Path, name: &Path, rules: &Rules, limits: Limits) -> Result<Report> {
     let repository = Repository::open(root, limits)?;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::{
-    access, check, completion, decrypt, encrypt, explain, identity, list, man, reload, status, wait,
+    access, check, completion, decrypt, encrypt, explain, exposed, identity, list, man, rekey,
+    reload, status, wait,
 };
 use crate::output::{Color, Settings, Verbosity};
 
@@ -37,9 +38,11 @@ pub(crate) enum Command {
     Decrypt(decrypt::Args),
     Encrypt(encrypt::Args),
     Explain(explain::Args),
+    Exposed(exposed::Args),
     Identity(identity::Args),
     List(list::Args),
     Man(man::Args),
+    Rekey(rekey::Args),
     Reload(reload::Args),
     Status(status::Args),
     Wait(wait::Args),

@@ -1,7 +1,14 @@
 //! Ctrl-C while a plugin runs. The plugin has a process group of its own, which the terminal's signal does not reach:
-//! without this it would outlive us, with a card in its hands.
+//! without this it would outlive us, with a card in its hands. While files are changed the signals wait.
 
-use std::{process, time::Duration};
+use std::{
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -24,12 +31,51 @@ pub(super) fn identities(context: &Context) -> Result<Identities> {
         .iter()
         .any(|identity| identity.plugin().is_some())
     {
-        watch(cancel)?;
+        watch(cancel, Arc::default())?;
     }
     Ok(identities)
 }
 
-fn watch(cancel: Cancel) -> Result<()> {
+/// The identities of the command line, for a command that changes files: it is told of an interruption, and ends at a
+/// place where every file is whole.
+pub(super) fn identities_to_change(context: &Context) -> Result<(Identities, Arc<Stop>)> {
+    let cancel = Cancel::new()?;
+    let identities = Identities::of_operator(&context.global.identities, cancel.clone())?;
+    let stop = Arc::<Stop>::default();
+    watch(cancel, stop.clone())?;
+    Ok((identities, stop))
+}
+
+/// An interruption that was asked for.
+#[derive(Default)]
+pub(super) struct Stop {
+    requested: AtomicBool,
+    critical: AtomicBool,
+}
+
+impl Stop {
+    /// Whether to end.
+    pub(super) fn is_requested(&self) -> bool {
+        self.requested.load(Ordering::SeqCst)
+    }
+
+    /// Until the result is dropped, the program ends by itself only.
+    pub(super) fn critical(&self) -> Critical<'_> {
+        self.critical.store(true, Ordering::SeqCst);
+        Critical(self)
+    }
+}
+
+/// See [`Stop::critical`].
+pub(super) struct Critical<'s>(&'s Stop);
+
+impl Drop for Critical<'_> {
+    fn drop(&mut self) {
+        self.0.critical.store(false, Ordering::SeqCst);
+    }
+}
+
+fn watch(cancel: Cancel, stop: Arc<Stop>) -> Result<()> {
     let failed = |error: std::io::Error| {
         Error::new("internal", format!("cannot watch for signals: {error}"))
     };
@@ -54,9 +100,13 @@ fn watch(cancel: Cancel) -> Result<()> {
                     _ = terminate.recv() => {}
                 }
             });
+            stop.requested.store(true, Ordering::SeqCst);
             cancel.fire();
             // The main thread reports the interruption when it waits for a plugin, and is doing something short else.
             std::thread::sleep(GRACE);
+            while stop.critical.load(Ordering::SeqCst) {
+                std::thread::sleep(GRACE);
+            }
             process::exit(INTERRUPTED);
         })
         .map_err(failed)?;

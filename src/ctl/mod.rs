@@ -9,10 +9,12 @@ mod completion;
 mod decrypt;
 mod encrypt;
 mod explain;
+mod exposed;
 mod identity;
 mod interrupt;
 mod list;
 mod man;
+mod rekey;
 mod reload;
 mod report;
 mod status;
@@ -70,9 +72,11 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<Outcome> {
         Command::Decrypt(args) => decrypt::run(args, context),
         Command::Encrypt(args) => encrypt::run(args, context),
         Command::Explain(args) => explain::run(args, context),
+        Command::Exposed(args) => exposed::run(args, context),
         Command::Identity(args) => identity::run(args, context),
         Command::List(args) => list::run(args, context),
         Command::Man(args) => man::run(args, context),
+        Command::Rekey(args) => rekey::run(args, context),
         Command::Reload(args) => reload::run(args, context),
         Command::Status(args) => status::run(args, context),
         Command::Wait(args) => wait::run(args, context),

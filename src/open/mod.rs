@@ -6,6 +6,7 @@ use crate::{
     identity::{Attempt, Effort, INTERRUPTED, Identities},
     secret::{DataKey, Secret},
     sops::{
+        InHand,
         document::{Document, Opened},
         metadata::{Entry, Metadata},
     },
@@ -27,17 +28,39 @@ pub(crate) fn open_document<'d>(
 /// Within a group the entries of recipients known to be ours come first, then all others, as sops offers every identity
 /// to every entry. Programs run and people are asked only where keys in memory do not do.
 pub(crate) fn data_key(document: &Document, identities: &Identities) -> Result<DataKey> {
-    unwrap(document.metadata(), identities).map_err(|error| document.at_metadata(error))
+    Ok(in_hand(document, identities, Effort::All)?.key)
 }
 
-fn unwrap(metadata: &Metadata, identities: &Identities) -> Result<DataKey> {
+/// The data key of a file, and what of its key groups was opened for it. No more than `most` is done.
+pub(crate) fn in_hand(
+    document: &Document,
+    identities: &Identities,
+    most: Effort,
+) -> Result<InHand> {
+    unwrap(document.metadata(), identities, most).map_err(|error| document.at_metadata(error))
+}
+
+/// Whether the file can be opened with these identities, as far as their recipients tell.
+pub(crate) fn answers(document: &Document, identities: &Identities) -> bool {
+    let metadata = document.metadata();
+    let is_ours = |entry: &Entry| matches!(entry, Entry::Age { recipient, .. } if identities.answers_to(recipient));
+    let groups = metadata.groups.iter();
+    let ours = groups.filter(|group| group.iter().any(is_ours)).count();
+    ours >= needed(metadata).unwrap_or(metadata.groups.len())
+}
+
+fn unwrap(metadata: &Metadata, identities: &Identities, most: Effort) -> Result<InHand> {
     let mut groups: Vec<Group<'_>> = metadata
         .groups
         .iter()
         .map(|entries| Group::new(entries, identities))
         .collect();
     let mut obstacles = Obstacles::default();
-    for effort in [Effort::Software, Effort::All] {
+    let efforts = match most {
+        Effort::Software => &[Effort::Software][..],
+        Effort::All => &[Effort::Software, Effort::All],
+    };
+    for &effort in efforts {
         for number in 0..groups.len() {
             // Shares of more groups than needed change nothing, and may cost a touch each.
             let enough = needed(metadata);
@@ -52,13 +75,15 @@ fn unwrap(metadata: &Metadata, identities: &Identities) -> Result<DataKey> {
     if opened(&groups) < needed(metadata).unwrap_or(1) {
         return Err(obstacles.explain(metadata, identities, opened(&groups)));
     }
-    metadata.recover(&mut |entry| {
+    let key = metadata.recover(&mut |entry| {
         let found = groups.iter().filter_map(|group| group.key.as_ref());
         Ok(found
             .into_iter()
             .find(|(of, _)| std::ptr::eq(*of, entry))
             .map(|(_, key)| key.duplicate()))
-    })
+    })?;
+    let shares = groups.into_iter().map(|group| Some(group.key?.1)).collect();
+    Ok(InHand { key, shares })
 }
 
 /// How many groups must open; unknown where a file with several does not say.

@@ -7,6 +7,7 @@
 mod find;
 mod rules;
 mod walk;
+mod write;
 
 use std::{
     fs::File,
@@ -31,6 +32,10 @@ use crate::{
 pub(crate) use find::{Rules, WRONG_NAME, find, matched_text};
 pub(crate) use rules::{no_rules, parse_rules, read_rules};
 pub(crate) use walk::Walk;
+pub(crate) use write::Replaced;
+
+/// The list of values that a removed recipient could read; names only, never encrypted.
+pub(crate) const LEDGER: &str = ".sops-exposed.yaml";
 
 /// The name of the rules.
 pub(crate) const RULES: &str = ".sops.yaml";

@@ -19,12 +19,13 @@ pub(crate) mod number;
 mod rekey;
 pub(crate) mod selection;
 mod shamir;
+mod texts;
 mod time;
 pub(crate) mod tree;
 mod value;
 mod verify;
 
-pub(crate) use encrypt::{Settings, encrypt};
+pub(crate) use encrypt::{Settings, Wrap, encrypt};
 pub(crate) use extract::{Leaf, Step};
 pub(crate) use rekey::{InHand, Recipients};
 

@@ -6,7 +6,7 @@ mod read;
 mod rekeyed;
 
 pub(crate) use new::NewMetadata;
-pub(crate) use rekeyed::{Renewed, Wrapped};
+pub(crate) use rekeyed::{Others, Renewed, Wrapped};
 
 use crate::{
     error::{Error, Result},

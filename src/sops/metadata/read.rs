@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The lists of keys that are not age's, and the field that tells one key from another.
-const OTHER_KINDS: [(&str, &str); 6] = [
+pub(super) const OTHER_KINDS: [(&str, &str); 6] = [
     ("kms", "arn"),
     ("gcp_kms", "resource_id"),
     ("hckms", "key_id"),

@@ -3,6 +3,7 @@
 use super::{
     Entry, Metadata, NewMetadata,
     new::{map, quoted},
+    read::OTHER_KINDS,
 };
 use crate::{
     error::{Error, Result},
@@ -25,6 +26,13 @@ impl Wrapped {
     }
 }
 
+/// What becomes of keys of other kinds than age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Others {
+    Stay,
+    Go,
+}
+
 /// What changes besides the keys when the values are encrypted anew.
 pub(crate) struct Renewed<'a> {
     pub(crate) lastmodified: &'a str,
@@ -32,12 +40,13 @@ pub(crate) struct Renewed<'a> {
 }
 
 impl Metadata {
-    /// `node`, of which this is the meaning, with the age keys of `groups`; those of other kinds stay as they are.
+    /// `node`, of which this is the meaning, with the age keys of `groups`; those of other kinds stay as they are, or go.
     pub(crate) fn rekeyed(
         &self,
         node: &MetaNode,
         groups: &[Vec<Wrapped>],
         threshold: usize,
+        others: Others,
         renewed: Option<&Renewed<'_>>,
     ) -> Result<MetaNode> {
         let mut new = node.duplicate();
@@ -50,7 +59,12 @@ impl Metadata {
                     set_list(list, group)?;
                 }
             }
-            _ => self.set_groups(fields, groups, threshold)?,
+            _ => self.set_groups(fields, groups, threshold, others)?,
+        }
+        if others == Others::Go {
+            for (_, list) in fields.iter_mut().filter(|(name, _)| is_other(name)) {
+                list.value = MetaValue::List(Vec::new());
+            }
         }
         if let Some(renewed) = renewed {
             for (name, text) in [
@@ -72,10 +86,13 @@ impl Metadata {
         fields: &mut Vec<(String, MetaNode)>,
         groups: &[Vec<Wrapped>],
         threshold: usize,
+        others: Others,
     ) -> Result<()> {
-        if self
-            .entries()
-            .any(|entry| matches!(entry, Entry::Other { .. }))
+        let stay = others == Others::Stay;
+        if stay
+            && self
+                .entries()
+                .any(|entry| matches!(entry, Entry::Other { .. }))
         {
             return Err(Error::new(
                 "unsupported-recipient",
@@ -120,6 +137,10 @@ impl Metadata {
         fields.sort_by(|(left, _), (right, _)| left.cmp(right));
         Ok(())
     }
+}
+
+fn is_other(name: &str) -> bool {
+    OTHER_KINDS.iter().any(|(kind, _)| *kind == name)
 }
 
 /// Whether every element is a mapping with a recipient and its text, as sops writes them.

@@ -10,8 +10,8 @@ use crate::{
         document::{Document, Opened, not_as_meant},
         encrypt::{Wrap, fresh_key},
         format::{self, MetadataEdit, PlainValue, Replacement, edit::Edits},
-        metadata::{Entry, Metadata, Renewed, Wrapped},
-        selection::{Leaf, walk},
+        metadata::{Entry, Metadata, Others, Renewed, Wrapped},
+        selection::{Leaf, Selection, walk},
         shamir,
         tree::{Scalar, SiteId, Span},
         value::Cipher,
@@ -36,6 +36,18 @@ pub(crate) struct InHand {
 }
 
 impl Opened<'_> {
+    /// How many encrypted values another selection would leave in clear.
+    pub(crate) fn becomes_clear(&self, selection: &Selection) -> Result<usize> {
+        let mut clear = 0;
+        walk(&self.document.parsed.tree, selection, &mut |leaf, place| {
+            if let Leaf::Scalar { site, .. } = leaf {
+                clear += usize::from(!place.encrypted && self.values.contains_key(&site));
+            }
+            Ok(())
+        })?;
+        Ok(clear)
+    }
+
     /// The file with the same data key for other recipients. Only the lines of those that come or go change; where shares
     /// have to be dealt again, all wrapped keys.
     pub(crate) fn rewrap(
@@ -51,23 +63,25 @@ impl Opened<'_> {
             None => wrap_all(&in_hand.key, &named, wrap)?,
         };
         let source = &self.document.parsed.source;
-        let text = self.with_metadata(source, &groups, &named, None)?;
-        self.verified(text, &in_hand.key, &named)
+        let text = self.with_metadata(source, &groups, &named, Others::Stay, None)?;
+        self.verified(text, &in_hand.key, &named, Others::Stay)
     }
 
-    /// The file with a new data key: every value, comment and the MAC are encrypted again, in place. `lastmodified` is in
+    /// The file with a new data key: every value, comment and the MAC are encrypted again, in place. Keys of other kinds
+    /// than age, to which nothing can be wrapped here, go, or stand in the way where they are to stay. `lastmodified` is in
     /// RFC 3339.
     pub(crate) fn rotate(
         &self,
         recipients: &Recipients,
+        others: Others,
         lastmodified: &str,
         wrap: &mut Wrap<'_>,
     ) -> Result<Secret> {
         let metadata = &self.document.metadata;
-        let others = metadata
+        let has_others = metadata
             .entries()
             .any(|entry| matches!(entry, Entry::Other { .. }));
-        if others {
+        if has_others && others == Others::Stay {
             return Err(Error::new(
                 "unsupported-recipient",
                 "the file needs a new data key, and has keys of other kinds than age to wrap it for",
@@ -84,8 +98,8 @@ impl Opened<'_> {
             mac: cipher.encrypt(&mac, lastmodified)?,
         };
         let text = self.with_values(&cipher)?;
-        let text = self.with_metadata(&text, &groups, &named, Some(&renewed))?;
-        self.verified(text, &key, &named)
+        let text = self.with_metadata(&text, &groups, &named, others, Some(&renewed))?;
+        self.verified(text, &key, &named, others)
     }
 
     /// The source with every encrypted text replaced by one of the new key.
@@ -137,6 +151,7 @@ impl Opened<'_> {
         text: &Secret,
         groups: &[Vec<Wrapped>],
         named: &Recipients,
+        others: Others,
         renewed: Option<&Renewed<'_>>,
     ) -> Result<Secret> {
         let Document {
@@ -149,7 +164,7 @@ impl Opened<'_> {
         let Some(node) = &parsed.metadata else {
             return Err(not_as_meant());
         };
-        let new = metadata.rekeyed(node, groups, threshold(named), renewed)?;
+        let new = metadata.rekeyed(node, groups, threshold(named), others, renewed)?;
         format::splice(
             *format,
             &parsed,
@@ -159,7 +174,13 @@ impl Opened<'_> {
     }
 
     /// The result, when it means the same as before, opens with `key`, and is for whom it should be.
-    fn verified(&self, text: Secret, key: &DataKey, named: &Recipients) -> Result<Secret> {
+    fn verified(
+        &self,
+        text: Secret,
+        key: &DataKey,
+        named: &Recipients,
+        others: Others,
+    ) -> Result<Secret> {
         let Document {
             format,
             limits,
@@ -177,13 +198,13 @@ impl Opened<'_> {
             && document.metadata.selection.kind() == metadata.selection.kind()
             && document.metadata.selection.text() == metadata.selection.text()
             && document.metadata.mac_only_encrypted == metadata.mac_only_encrypted
-            && is_for(&document.metadata, metadata, named);
+            && is_for(&document.metadata, metadata, named, others);
         if same { Ok(text) } else { Err(not_as_meant()) }
     }
 }
 
 /// Whether a file has these age recipients and the keys of other kinds that it had before.
-fn is_for(metadata: &Metadata, before: &Metadata, named: &Recipients) -> bool {
+fn is_for(metadata: &Metadata, before: &Metadata, named: &Recipients, others: Others) -> bool {
     let of_age = |group: &[Entry]| {
         let recipients = group.iter().filter_map(|entry| match entry {
             Entry::Age { recipient, .. } => Some(recipient.trim().to_owned()),
@@ -194,7 +215,7 @@ fn is_for(metadata: &Metadata, before: &Metadata, named: &Recipients) -> bool {
         recipients.dedup();
         recipients
     };
-    let others = |metadata: &Metadata| {
+    let count = |metadata: &Metadata| {
         let entries = metadata
             .entries()
             .filter(|entry| matches!(entry, Entry::Other { .. }));
@@ -208,7 +229,10 @@ fn is_for(metadata: &Metadata, before: &Metadata, named: &Recipients) -> bool {
     });
     let needed = usize::try_from(metadata.threshold).unwrap_or(0);
     metadata.groups.iter().map(|group| of_age(group)).eq(wanted)
-        && others(metadata) == others(before)
+        && match others {
+            Others::Stay => count(metadata) == count(before),
+            Others::Go => count(metadata) == 0,
+        }
         && (named.groups.len() == 1 || needed == threshold(named))
 }
 

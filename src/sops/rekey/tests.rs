@@ -109,7 +109,7 @@ fn change(
         threshold: 0,
     };
     let changed = if rotate {
-        opened.rotate(&recipients, AFTER, &mut wrap)
+        opened.rotate(&recipients, Others::Stay, AFTER, &mut wrap)
     } else {
         opened.rewrap(&in_hand, &recipients, &mut wrap)
     };

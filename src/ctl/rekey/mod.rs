@@ -1,0 +1,276 @@
+//! `secretsctl rekey`: the files obey the rules again.
+
+mod plan;
+mod progress;
+
+use std::{
+    io::{self, BufRead as _, IsTerminal as _},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use super::{
+    Context,
+    interrupt::{self, Stop},
+};
+use crate::{
+    clock,
+    error::{Error, Result},
+    identity::Identities,
+    limits::Limits,
+    output::{Outcome, Output},
+    rekey::{
+        Allowed, Progress, Recovered, Tools, commit, prepare, recover,
+        survey::{Action, File, Rotation, survey},
+    },
+    repository::{self, Repository, find, no_rules, read_rules},
+};
+use policy::rules::{Rules, Severity};
+
+/// Make files obey the rules: wrap data keys for new recipients, rotate where somebody loses access
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Only these files, and those below these directories
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+
+    /// When files get a new data key: always, or on-removal of a recipient
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "on-removal",
+        hide_possible_values = true
+    )]
+    rotate: When,
+
+    /// Leave files that cannot be changed, and change the others
+    #[arg(long)]
+    keep_going: bool,
+
+    /// Allow a result that none of the identities at hand opens
+    #[arg(long)]
+    allow_losing_access: bool,
+
+    /// Allow encrypted values to become clear text where the rules ask for it
+    #[arg(long)]
+    allow_plaintext: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum When {
+    Always,
+    OnRemoval,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
+    let limits = Limits::default();
+    let found = find(context.global.config_file.as_deref())?.required()?;
+    let may_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
+    if !args.dry_run && !args.yes && !may_ask {
+        return Err(
+            Error::new("not-confirmed", "nobody is there to confirm the plan")
+                .with_hint("look at it with --dry-run, then run it with --yes"),
+        );
+    }
+    let repository = Repository::open(&found.root, limits)?;
+    let _lock = (!args.dry_run).then(|| repository.lock()).transpose()?;
+    if !args.dry_run {
+        tell(recover(&repository)?, &mut context.output);
+    }
+    let rules = read_rules(&found.file, &limits)?;
+    if !rules.are_present() {
+        return Err(no_rules().with_file(&found.file));
+    }
+    refuse_doubtful(&rules, &found)?;
+    let paths = relative(&found, &args.paths)?;
+    let rotation = match args.rotate {
+        When::Always => Rotation::Always,
+        When::OnRemoval => Rotation::OnRemoval,
+    };
+    let mut files = survey(&repository, &rules, &paths, rotation, &limits)?;
+    let (identities, stop) = interrupt::identities_to_change(context)?;
+    let interrupted = || stop.is_requested();
+    let due = files.iter().filter(|file| file.is_due()).count();
+    let tools = Tools {
+        repository: &repository,
+        identities: &identities,
+        plugins: identities.plugins(),
+        limits,
+        allowed: Allowed {
+            losing_access: args.allow_losing_access,
+            plaintext: args.allow_plaintext,
+        },
+        now: clock::format(SystemTime::now()),
+    };
+    let progress = progress::Bar::new(due, &context.output);
+    let prepared = prepare(&tools, &mut files, &progress, &interrupted)?;
+    progress.clear();
+    let blocked = |files: &[File<'_>]| files.iter().any(|file| file.action == Action::Blocked);
+    let report = plan::Report {
+        files: &files,
+        names: rules.names(),
+    };
+    let is_due = files.iter().any(File::is_due);
+    let output = &mut context.output;
+    if args.dry_run {
+        report.print(
+            &plan::would_be_exposed(&files, &prepared),
+            &identities,
+            output,
+        )?;
+        return Ok(Outcome::findings_if(is_due || blocked(&files)));
+    }
+    if blocked(&files) && !args.keep_going {
+        report.print(&[], &identities, output)?;
+        return Err(refused(&files, &found.root));
+    }
+    if !args.yes && is_due {
+        report.plan(&identities, output)?;
+        if !confirmed(output)? {
+            return Err(Error::new("not-confirmed", "nothing was changed"));
+        }
+    }
+    let progress = progress::Bar::new(due, output);
+    let exposed = changed(&tools, &files, prepared, &progress, &stop)?;
+    progress.clear();
+    report.print(&exposed, &identities, output)?;
+    if stop.is_requested() {
+        let message = "interrupted; what had begun was finished, every file is as it should be";
+        return Err(Error::new(crate::output::INTERRUPTED, message));
+    }
+    Ok(Outcome::findings_if(blocked(&files)))
+}
+
+fn changed(
+    tools: &Tools<'_>,
+    files: &[File<'_>],
+    prepared: crate::rekey::Prepared,
+    progress: &dyn Progress,
+    stop: &Stop,
+) -> Result<Vec<crate::rekey::NewlyExposed>> {
+    let _critical = stop.critical();
+    commit(tools, files, prepared, progress, &|| stop.is_requested())
+}
+
+fn tell(recovered: Recovered, output: &mut Output) {
+    let message = match recovered {
+        Recovered::Nothing => return,
+        Recovered::Undone => {
+            "a re-key before this one was interrupted before it changed anything; its files were removed".to_owned()
+        }
+        Recovered::Finished { files } => {
+            format!("a re-key before this one was interrupted; {files} files that it had left got their new content")
+        }
+    };
+    output.warning(&Error::new("recovered", message));
+}
+
+/// Rules that mean what nobody wrote are not put into effect.
+fn refuse_doubtful(rules: &Rules, found: &repository::Rules) -> Result<()> {
+    let name = found.file.file_name().unwrap_or_default();
+    let findings = crate::check::about_reading(rules, Path::new(name));
+    let Some(first) = findings
+        .into_iter()
+        .find(|finding| finding.severity == Severity::Error)
+    else {
+        return Ok(());
+    };
+    let mut hint =
+        "correct the rules, or allow it beside the rule: # secretsctl: allow(".to_owned();
+    hint.push_str(first.code);
+    hint.push_str(") reason");
+    let message = format!("the rules may not mean what was meant: {}", first.message);
+    Err(Error::new(first.code, message)
+        .with_file(&found.file)
+        .with_position(first.position)
+        .with_hint(hint))
+}
+
+/// The paths of the command line, relative to the repository. They must be there.
+fn relative(found: &repository::Rules, paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let root = found.root.canonicalize().map_err(|error| {
+        Error::new("repository", format!("cannot find the repository: {error}"))
+            .with_file(&found.root)
+    })?;
+    let mut relative = Vec::new();
+    for path in paths {
+        let real = path.canonicalize().map_err(|error| {
+            Error::new("file-missing", format!("cannot find the file: {error}")).with_file(path)
+        })?;
+        let Ok(inside) = real.strip_prefix(&root) else {
+            return Err(
+                Error::new("file-outside", "the path is not in the repository")
+                    .with_file(path)
+                    .with_hint(format!("the repository is {}", root.display())),
+            );
+        };
+        relative.push(inside.to_owned());
+    }
+    Ok(relative)
+}
+
+fn refused(files: &[File<'_>], root: &Path) -> Error {
+    let mut blocked = files.iter().filter(|file| file.action == Action::Blocked);
+    let Some(first) = blocked.next() else {
+        return Error::new("internal", "nothing is blocked");
+    };
+    let others = blocked.count();
+    let why = first.error.as_ref();
+    let reason = why.map_or("it cannot be changed", |error| error.message.as_str());
+    let more = match others {
+        0 => String::new(),
+        others => format!(" (and {others} more files are blocked)"),
+    };
+    let message = format!("nothing was changed, because one file is blocked: {reason}{more}");
+    let mut error = Error::new(why.map_or("blocked", |error| error.code), message)
+        .with_file(&root.join(&first.path));
+    if let Some(position) = why.and_then(|error| error.position) {
+        error = error.with_position(position);
+    }
+    let next = "repair it, or change the others with --keep-going";
+    match why.and_then(|error| error.hint.as_ref()) {
+        Some(hint) => error.with_hint(format!("{hint}; or change the others with --keep-going")),
+        None => error.with_hint(next),
+    }
+}
+
+fn confirmed(output: &mut Output) -> Result<bool> {
+    output.line("Change these files? [y/N]")?;
+    output.flush()?;
+    let mut answer = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(|error| Error::new("not-confirmed", format!("no answer: {error}")))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// The identities that are known to open files, with how many of these.
+fn openers<'i>(files: &[File<'_>], identities: &'i Identities) -> Vec<(&'i str, usize)> {
+    let mut found: Vec<(&str, usize)> = Vec::new();
+    for file in files.iter().filter(|file| file.is_due()) {
+        let answers = |recipient: &String| {
+            identities.iter().find(|identity| {
+                let recipient = crate::identity::canonical(recipient);
+                identity.recipients().any(|ours| ours == recipient)
+            })
+        };
+        let Some(identity) = file.present.iter().find_map(answers) else {
+            continue;
+        };
+        match found.iter_mut().find(|(name, _)| *name == identity.name()) {
+            Some((_, count)) => *count += 1,
+            None => found.push((identity.name(), 1)),
+        }
+    }
+    found
+}

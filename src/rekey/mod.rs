@@ -1,0 +1,229 @@
+//! Re-keying: every file obeys its selected rule again, all of them in one transaction.
+//!
+//! - [`survey`]: what each file needs; nothing is opened.
+//! - [`edit`]: the new text of one file, opened again before it counts.
+//! - [`transaction`]: all new texts take the place of the old ones, or none does; [`journal`] brings it to an end when it
+//!   was interrupted.
+//! - [`ledger`]: `.sops-exposed.yaml`, the values that a removed recipient could read.
+
+mod edit;
+mod journal;
+pub(crate) mod ledger;
+pub(crate) mod survey;
+mod transaction;
+
+use std::{
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use policy::pattern::text_as_go_sees_it;
+
+pub(crate) use edit::{Allowed, Tools};
+pub(crate) use journal::{Recovered, recover};
+
+use crate::{
+    error::Result,
+    identity::Effort,
+    repository::{LEDGER, Repository, Stamp, content_hash},
+    secret::Secret,
+};
+use edit::Edited;
+use ledger::Ledger;
+use survey::{Action, File};
+use transaction::{Change, Old};
+
+/// Asked between two files: an interruption ends the work as long as nothing has been changed.
+pub(crate) type Interrupted<'i> = &'i (dyn Fn() -> bool + Sync);
+
+/// What is told while it goes on.
+pub(crate) trait Progress: Sync {
+    /// The new text of one more file is there.
+    fn edited(&self, path: &Path);
+    /// One more file has its new text.
+    fn replaced(&self);
+}
+
+/// New texts of files.
+#[derive(Default)]
+pub(crate) struct Prepared {
+    edited: Vec<(PathBuf, Edited)>,
+}
+
+/// Makes the new texts of all files that are due; files for which that fails become blocked. Nothing is written.
+///
+/// What keys in memory open is opened on all processors. The rest follows one by one, as somebody may be asked.
+pub(crate) fn prepare(
+    tools: &Tools<'_>,
+    files: &mut [File<'_>],
+    progress: &dyn Progress,
+    interrupted: Interrupted<'_>,
+) -> Result<Prepared> {
+    let due: Vec<usize> = (0..files.len())
+        .filter(|&number| files.get(number).is_some_and(File::is_due))
+        .collect();
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::new());
+    let shared: &[File<'_>] = files;
+    let work = || {
+        while !interrupted() {
+            let Some(&number) = due.get(next.fetch_add(1, Ordering::Relaxed)) else {
+                return;
+            };
+            let Some(file) = shared.get(number) else {
+                return;
+            };
+            let result = tools.edit(file, Effort::Software);
+            if result.is_ok() {
+                progress.edited(&file.path);
+            }
+            let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+            results.push((number, result));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..transaction::processors().min(due.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_by_key(|(number, _)| *number);
+    let mut prepared = Prepared::default();
+    for (number, mut result) in results {
+        if interrupted() {
+            break;
+        }
+        let Some(file) = files.get_mut(number) else {
+            continue;
+        };
+        if result.as_ref().is_err_and(|error| is_closed(error.code)) {
+            result = tools.edit(file, Effort::All);
+            progress.edited(&file.path);
+        }
+        match result {
+            Ok(edited) => prepared.edited.push((file.path.clone(), edited)),
+            Err(error) if error.code == crate::identity::INTERRUPTED => return Err(error),
+            Err(error) => file.block(error),
+        }
+    }
+    if interrupted() {
+        return Err(transaction::interruption());
+    }
+    Ok(prepared)
+}
+
+impl Prepared {
+    /// The values that somebody who loses access could read.
+    pub(crate) fn would_expose(&self, files: &[File<'_>]) -> Vec<NewlyExposed> {
+        let exposed = self.edited.iter().filter_map(|(path, edited)| {
+            let file = files.iter().find(|file| file.path == *path)?;
+            NewlyExposed::of(file, edited)
+        });
+        exposed.collect()
+    }
+}
+
+/// Whether more effort may open the file.
+fn is_closed(code: &str) -> bool {
+    matches!(code, "no-identity" | "locked")
+}
+
+/// Puts the new texts in place, with the list of exposed values, in one transaction. Gives what became exposed.
+pub(crate) fn commit(
+    tools: &Tools<'_>,
+    files: &[File<'_>],
+    prepared: Prepared,
+    progress: &dyn Progress,
+    interrupted: Interrupted<'_>,
+) -> Result<Vec<NewlyExposed>> {
+    let repository = tools.repository;
+    let list = Path::new(LEDGER);
+    let before = repository.stamp(list).ok();
+    let mut ledger = Ledger::read(repository, &tools.limits)?;
+    let old_text = ledger.text();
+    let mut exposed = Vec::new();
+    let mut changes = Vec::new();
+    for (path, edited) in prepared.edited {
+        let Some(file) = files.iter().find(|file| file.path == path) else {
+            continue;
+        };
+        let name = text_as_go_sees_it(path.as_os_str().as_bytes()).into_owned();
+        if file.action == Action::Rotate {
+            let after = &edited.after;
+            ledger.carry(&name, &edited.before, after);
+            if let Some(new) = NewlyExposed::of(file, &edited) {
+                ledger.expose(&name, &file.remove, &tools.now, after);
+                exposed.push(new);
+            }
+        } else {
+            ledger.rewrapped(&name, &edited.before, &edited.after);
+        }
+        let Some(stamp) = file.stamp else { continue };
+        changes.push(Change {
+            path,
+            text: edited.text,
+            old: Some(Old {
+                stamp,
+                hash: edited.old,
+            }),
+        });
+    }
+    let text = ledger.text();
+    if text != old_text {
+        changes.push(Change {
+            path: list.to_owned(),
+            text: Secret::from(text),
+            old: old(repository, list, before)?,
+        });
+    }
+    transaction::commit(repository, &changes, interrupted, &mut || {
+        progress.replaced()
+    })?;
+    Ok(exposed)
+}
+
+/// Puts a list of exposed values in the place of the one that `before` is the stamp of.
+pub(crate) fn write_ledger(
+    repository: &Repository,
+    ledger: &Ledger,
+    before: Option<Stamp>,
+) -> Result<()> {
+    let list = Path::new(LEDGER);
+    let change = Change {
+        path: list.to_owned(),
+        text: Secret::from(ledger.text()),
+        old: old(repository, list, before)?,
+    };
+    transaction::commit(repository, &[change], &|| false, &mut || {})
+}
+
+fn old(repository: &Repository, path: &Path, stamp: Option<Stamp>) -> Result<Option<Old>> {
+    let Some(stamp) = stamp else { return Ok(None) };
+    let hash = content_hash(repository.read(path)?.expose());
+    Ok(Some(Old { stamp, hash }))
+}
+
+/// Values that a removed recipient could read.
+pub(crate) struct NewlyExposed {
+    pub(crate) path: String,
+    pub(crate) keys: Vec<String>,
+    pub(crate) recipients: Vec<String>,
+}
+
+impl NewlyExposed {
+    fn of(file: &File<'_>, edited: &Edited) -> Option<Self> {
+        let values = &edited.after.values;
+        let is_any = file.action == Action::Rotate && !file.remove.is_empty() && !values.is_empty();
+        is_any.then(|| Self {
+            path: text_as_go_sees_it(file.path.as_os_str().as_bytes()).into_owned(),
+            keys: values.keys().cloned().collect(),
+            recipients: file.remove.clone(),
+        })
+    }
+}
