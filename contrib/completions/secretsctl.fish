@@ -42,9 +42,11 @@ complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "completion" -
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "decrypt" -d 'Print the plaintext of an encrypted file: its text with the values opened and the metadata cut out'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "encrypt" -d 'Encrypt a file to the recipients of its creation rule, or to those given'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "explain" -d 'Show which creation rule a path gets, why not the ones before, and what a re-key would change'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "exposed" -d 'List the values that a removed recipient could read and that have not changed since'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "identity" -d 'Show which identities would be used, in the order in which they are tried'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "list" -d 'List the secrets: name, path, state, age of the state, source file'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "man" -d 'Print a manual page'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "rekey" -d 'Make files obey the rules: wrap data keys for new recipients, rotate where somebody loses access'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "reload" -d 'Read configuration, identities and repository again; exit code 1 when a secret is degraded'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "status" -d 'Show how the daemon is; exit code 1 when it is not ok'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "wait" -d 'Wait until secrets are delivered; exit code 1 on a time-out, or when one is degraded'
@@ -170,6 +172,20 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand explain" -l json -
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand explain" -s v -l verbose -d 'Say more'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand explain" -s q -l quiet -d 'Say nothing but errors'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand explain" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -l done -d 'Take the values of this file off the list, although they have not changed' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -l key -d 'Only this value, as \'["a"]["b"][0]\' (repeatable)' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -l reason -d 'Why that is right; it is kept in the list' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -s h -l help -d 'Print help'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
@@ -231,6 +247,24 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand man" -l json -d 'W
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand man" -s v -l verbose -d 'Say more'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand man" -s q -l quiet -d 'Say nothing but errors'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand man" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -l rotate -d 'When files get a new data key: always, or on-removal of a recipient' -r -f -a "always\t''
+on-removal\t''"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -l dry-run -d 'Show what would change, and change nothing'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -s y -l yes -d 'Do not ask'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -l keep-going -d 'Leave files that cannot be changed, and change the others'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -l allow-losing-access -d 'Allow a result that none of the identities at hand opens'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -l allow-plaintext -d 'Allow encrypted values to become clear text where the rules ask for it'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -s h -l help -d 'Print help'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
@@ -265,18 +299,20 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -l json -d '
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s v -l verbose -d 'Say more'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s q -l quiet -d 'Say nothing but errors'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s h -l help -d 'Print help'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain identity list man reload status wait help" -f -a "access" -d 'Show who can read what, by the files as they are and by the rules; needs no private key'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain identity list man reload status wait help" -f -a "check" -d 'Prove the order of the rules and compare every file with its rule; needs no private key'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain identity list man reload status wait help" -f -a "completion" -d 'Print a completion script for a shell'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain identity list man reload status wait help" -f -a "decrypt" -d 'Print the plaintext of an encrypted file: its text with the values opened and the metadata cut out'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain identity list man reload status wait help" -f -a "encrypt" -d 'Encrypt a file to the recipients of its creation rule, or to those given'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain identity list man reload status wait help" -f -a "explain" -d 'Show which creation rule a path gets, why not the ones before, and what a re-key would change'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain identity list man reload status wait help" -f -a "identity" -d 'Show which identities would be used, in the order in which they are tried'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain identity list man reload status wait help" -f -a "list" -d 'List the secrets: name, path, state, age of the state, source file'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain identity list man reload status wait help" -f -a "man" -d 'Print a manual page'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain identity list man reload status wait help" -f -a "reload" -d 'Read configuration, identities and repository again; exit code 1 when a secret is degraded'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain identity list man reload status wait help" -f -a "status" -d 'Show how the daemon is; exit code 1 when it is not ok'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain identity list man reload status wait help" -f -a "wait" -d 'Wait until secrets are delivered; exit code 1 on a time-out, or when one is degraded'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain identity list man reload status wait help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "access" -d 'Show who can read what, by the files as they are and by the rules; needs no private key'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "check" -d 'Prove the order of the rules and compare every file with its rule; needs no private key'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "completion" -d 'Print a completion script for a shell'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "decrypt" -d 'Print the plaintext of an encrypted file: its text with the values opened and the metadata cut out'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "encrypt" -d 'Encrypt a file to the recipients of its creation rule, or to those given'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "explain" -d 'Show which creation rule a path gets, why not the ones before, and what a re-key would change'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "exposed" -d 'List the values that a removed recipient could read and that have not changed since'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "identity" -d 'Show which identities would be used, in the order in which they are tried'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "list" -d 'List the secrets: name, path, state, age of the state, source file'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "man" -d 'Print a manual page'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "rekey" -d 'Make files obey the rules: wrap data keys for new recipients, rotate where somebody loses access'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "reload" -d 'Read configuration, identities and repository again; exit code 1 when a secret is degraded'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "status" -d 'Show how the daemon is; exit code 1 when it is not ok'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "wait" -d 'Wait until secrets are delivered; exit code 1 on a time-out, or when one is degraded'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from identity" -f -a "show" -d 'List the identities: name, kind, state, recipients'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from identity" -f -a "check" -d 'The same; exit with 1 when one of them cannot be used now, or there is none'
