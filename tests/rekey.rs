@@ -1,5 +1,7 @@
 //! `secretsctl rekey` and `exposed`, on files of real sops.
 
+mod faults;
+
 use std::{
     collections::BTreeMap,
     fs,

@@ -6,5 +6,5 @@ mod replace;
 mod trust;
 
 pub(crate) use read::{ReadLimit, read_any, read_open, read_regular, read_stream};
-pub(crate) use replace::{Replacing, replace, write_output};
+pub(crate) use replace::{Replacing, replace, unwritable, write_output};
 pub(crate) use trust::{Trust, trust, trust_to_make_in};

@@ -21,7 +21,8 @@ pub(crate) enum Replacing {
 /// Puts `content` in the place of the file at `path` in one step: a temporary file in the same directory, synced,
 /// renamed, and the directory synced. A link at `path` itself is replaced, so resolve it first where it should stay.
 pub(crate) fn replace(path: &Path, content: &[u8], how: Replacing) -> Result<()> {
-    try_replace(path, content, how).map_err(|error| unwritable(path, &error))
+    try_replace(path, content, how)
+        .map_err(|error| unwritable("write the file", &error).with_file(path))
 }
 
 /// Writes a result where the operator asked for it: a link stays a link and its target is replaced; a pipe or a device
@@ -40,7 +41,7 @@ pub(crate) fn write_output(path: &Path, content: &[u8]) -> Result<()> {
         }
         Err(error) => Err(error),
     };
-    write().map_err(|error| unwritable(path, &error))
+    write().map_err(|error| unwritable("write the file", &error).with_file(path))
 }
 
 fn try_replace(path: &Path, content: &[u8], how: Replacing) -> io::Result<()> {
@@ -87,18 +88,19 @@ fn parent(path: &Path) -> PathBuf {
     }
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> Error {
+/// The error of what could not be done to a file, which is as it was.
+pub(crate) fn unwritable(what: &str, error: &io::Error) -> Error {
     let hint = match error.kind() {
-        io::ErrorKind::StorageFull => "free some space; the file is as it was",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space; the file is as it was"
+        }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "the file and its directory must be writable; the file is as it was"
         }
         io::ErrorKind::NotFound => "create the directory first",
         _ => "the file is as it was",
     };
-    Error::new("file-unwritable", format!("cannot write the file: {error}"))
-        .with_file(path)
-        .with_hint(hint)
+    Error::new("file-unwritable", format!("cannot {what}: {error}")).with_hint(hint)
 }
 
 #[cfg(test)]

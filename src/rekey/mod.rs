@@ -14,7 +14,7 @@ mod transaction;
 
 use std::{
     os::unix::ffi::OsStrExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -52,7 +52,8 @@ pub(crate) trait Progress: Sync {
 /// New texts of files.
 #[derive(Default)]
 pub(crate) struct Prepared {
-    edited: Vec<(PathBuf, Edited)>,
+    /// With the number of the file.
+    edited: Vec<(usize, Edited)>,
 }
 
 /// Makes the new texts of all files that are due; files for which that fails become blocked. Nothing is written.
@@ -107,7 +108,7 @@ pub(crate) fn prepare(
             progress.edited(&file.path);
         }
         match result {
-            Ok(edited) => prepared.edited.push((file.path.clone(), edited)),
+            Ok(edited) => prepared.edited.push((number, edited)),
             Err(error) if error.code == crate::identity::INTERRUPTED => return Err(error),
             Err(error) => file.block(error),
         }
@@ -121,10 +122,10 @@ pub(crate) fn prepare(
 impl Prepared {
     /// The values that somebody who loses access could read.
     pub(crate) fn would_expose(&self, files: &[File<'_>]) -> Vec<NewlyExposed> {
-        let exposed = self.edited.iter().filter_map(|(path, edited)| {
-            let file = files.iter().find(|file| file.path == *path)?;
-            NewlyExposed::of(file, edited)
-        });
+        let exposed = self
+            .edited
+            .iter()
+            .filter_map(|(number, edited)| NewlyExposed::of(files.get(*number)?, edited));
         exposed.collect()
     }
 }
@@ -149,11 +150,11 @@ pub(crate) fn commit(
     let old_text = ledger.text();
     let mut exposed = Vec::new();
     let mut changes = Vec::new();
-    for (path, edited) in prepared.edited {
-        let Some(file) = files.iter().find(|file| file.path == path) else {
+    for (number, edited) in prepared.edited {
+        let Some(file) = files.get(number) else {
             continue;
         };
-        let name = text_as_go_sees_it(path.as_os_str().as_bytes()).into_owned();
+        let name = text_as_go_sees_it(file.path.as_os_str().as_bytes()).into_owned();
         if file.action == Action::Rotate {
             let after = &edited.after;
             ledger.carry(&name, &edited.before, after);
@@ -166,7 +167,7 @@ pub(crate) fn commit(
         }
         let Some(stamp) = file.stamp else { continue };
         changes.push(Change {
-            path,
+            path: file.path.clone(),
             text: edited.text,
             old: Some(Old {
                 stamp,

@@ -18,7 +18,10 @@ use rustix::{
 };
 
 use super::{Repository, cannot_open};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    files::unwritable,
+};
 
 /// Attributes of a file that are longer are none of ours.
 const LONGEST_ATTRIBUTE: usize = 1 << 16;
@@ -188,6 +191,5 @@ fn attributes(file: impl AsFd) -> Vec<Vec<u8>> {
 }
 
 fn failed(what: &str, error: impl Into<std::io::Error>) -> Error {
-    let error: std::io::Error = error.into();
-    Error::new("file-unwritable", format!("cannot {what}: {error}"))
+    unwritable(what, &error.into())
 }
