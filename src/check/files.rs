@@ -1,23 +1,29 @@
 //! Files beside the rules that are selected for them.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashSet,
     num::NonZero,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
     thread::{self, available_parallelism},
 };
 
+use memchr::memmem;
 use policy::{
     drift::{Drift, FileState},
     rules::{KeyKind, Rule, Rules, RulesError, Selection, Severity},
 };
 
-use super::{Finding, key_material};
+use super::{
+    Finding,
+    copies::{Copies, Tracer, Traces},
+    key_material,
+    view::{Files, Reader, Scope, Standing, View},
+};
 use crate::{
     error::Position,
     escape,
     limits::Limits,
-    repository::Repository,
     secret::Secret,
     sops::{document::Document, format::Format, metadata::Entry},
 };
@@ -27,102 +33,168 @@ const MOST_VALUES: usize = 10;
 /// Recipients that a message lists before it only counts them.
 const SHOWN: usize = 4;
 
-/// Looks at every file, on all processors. `texts` are their paths as patterns see them; `catch_alls` the rules that match
-/// every path.
+/// Files that a thread takes at once.
+const STRETCH: usize = 32;
+
+/// Looks at every file, on all processors, and tells what lies in `scope`. `texts` are the paths as patterns see them;
+/// `catch_alls` the rules that match every path.
 pub(super) fn check(
-    repository: &Repository,
+    view: &View,
     rules: &Rules,
     catch_alls: &[usize],
-    files: &[PathBuf],
+    files: &Files,
     texts: &[&str],
+    scope: &Scope,
 ) -> Vec<Finding> {
-    let look = |(file, text): (&PathBuf, &&str)| look(repository, rules, file, text);
-    let share = files
-        .len()
-        .div_ceil(available_parallelism().map_or(1, NonZero::get));
-    let looked: Vec<Looked<'_>> = thread::scope(|scope| {
-        let shares = files.chunks(share.max(1)).zip(texts.chunks(share.max(1)));
-        let workers: Vec<_> = shares
-            .map(|(files, texts)| {
-                scope.spawn(move || files.iter().zip(texts).map(look).collect::<Vec<_>>())
-            })
-            .collect();
-        let done = workers.into_iter().map(|worker| {
-            let result = worker.join();
-            result.unwrap_or_else(|cause| std::panic::resume_unwind(cause))
-        });
-        done.flatten().collect()
+    let tracer = Tracer::default();
+    let looked = in_parallel(files.all.len(), || {
+        let reader = view.reader();
+        let tracer = &tracer;
+        move |at| {
+            let (Some((file, standing)), Some(text)) = (files.all.get(at), texts.get(at)) else {
+                return Looked::default();
+            };
+            look(&reader, tracer, rules, (file, *standing), text)
+        }
     });
 
-    let mut findings = Vec::new();
+    let mut findings = ignored(view, &files.ignored);
     let mut plain = Vec::new();
-    let mut with_encrypted = BTreeSet::new();
+    let mut with_encrypted = HashSet::new();
     let mut copies = Copies::default();
-    for (file, looked) in files.iter().zip(looked) {
+    for ((file, standing), looked) in files.all.iter().zip(looked) {
         findings.extend(looked.findings);
         match looked.kind {
-            Kind::Encrypted(wraps) => {
+            Kind::Encrypted(traces) => {
                 with_encrypted.insert(file.parent());
-                findings.extend(copies.add(file, wraps));
+                copies.add(file, &traces);
             }
-            Kind::Plain(rule) => plain.push((file, rule)),
+            Kind::Plain(rule) => plain.push((file, *standing, rule)),
             Kind::Other => {}
         }
     }
-    for (file, rule) in plain {
+    for (file, standing, rule) in plain {
         let structured = Format::from_path(file) != Format::Binary;
         let names_it = !catch_alls.contains(&rule.index);
         if names_it || structured && with_encrypted.contains(&file.parent()) {
+            let line = rule.position.line;
             let message = format!(
-                "the creation rule in line {} covers this file, and it is not encrypted",
-                rule.position.line
+                "the creation rule in line {line} covers this file, and it is not encrypted"
             );
             let hint = "encrypt it with secretsctl encrypt --in-place, or narrow the rule";
-            findings.push(Finding::new(
-                "plaintext-file",
-                Severity::Error,
-                file,
-                message,
-                hint,
-            ));
+            let code = "plaintext-file";
+            findings.push(Finding::new(code, Severity::Error, file, message, hint));
+            if standing == Standing::Untracked {
+                findings.push(untracked(file, "encrypt it, then git add it"));
+            }
         }
     }
+    findings.retain(|finding| scope.has(&finding.file));
+    findings.extend(copies.findings(&tracer, &view.reader(), &|file| scope.has(file)));
+    findings.retain(|finding| scope.has(&finding.file));
     findings.sort_by(|left, right| left.file.cmp(&right.file));
     findings
+}
+
+/// What each of `0..count` comes to, in this order. Every thread makes a function of its own with `start`, and takes the
+/// next few when it has none left: files differ much in size.
+fn in_parallel<T: Send, F: FnMut(usize) -> T>(
+    count: usize,
+    start: impl Fn() -> F + Sync,
+) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut each = start();
+        let mut done = Vec::new();
+        loop {
+            let from = next.fetch_add(STRETCH, Ordering::Relaxed);
+            if from >= count {
+                return done;
+            }
+            let stretch = from..count.min(from + STRETCH);
+            done.extend(stretch.map(|at| (at, each(at))));
+        }
+    };
+    let threads = available_parallelism().map_or(1, NonZero::get);
+    let helpers = threads.min(count.div_ceil(STRETCH)).saturating_sub(1);
+    let mut done = thread::scope(|scope| {
+        let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for helper in helpers {
+            let result = helper.join();
+            done.extend(result.unwrap_or_else(|cause| std::panic::resume_unwind(cause)));
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, looked)| looked).collect()
+}
+
+/// Of the files that Git ignores, those that are encrypted.
+fn ignored(view: &View, files: &[PathBuf]) -> Vec<Finding> {
+    let reader = view.reader();
+    let is_encrypted = |file: &Path| {
+        let content = reader.read(file);
+        content.is_ok_and(|content| is_encrypted(content.expose(), Format::from_path(file)))
+    };
+    let encrypted = files.iter().filter(|file| is_encrypted(file));
+    let finding = |file: &PathBuf| {
+        let message = "the file is encrypted, and Git ignores it: no clone and no flake has it";
+        let hint = "git add --force, or take the pattern out of .gitignore; git check-ignore --verbose names it";
+        Finding::new("ignored-file", Severity::Warning, file, message, hint)
+    };
+    encrypted.map(finding).collect()
+}
+
+fn untracked(file: &Path, hint: &str) -> Finding {
+    let message = "Git does not track the file: no clone and no flake has it";
+    Finding::new("untracked-file", Severity::Warning, file, message, hint)
 }
 
 /// Whether sops wrote the file, be it damaged since. In a file without structure the metadata must be there, too: it may
 /// be a text about sops.
 fn is_encrypted(content: &[u8], format: Format) -> bool {
-    let holds = |text: &[u8]| content.windows(text.len()).any(|part| part == text);
+    let holds = |text: &[u8]| memmem::find(content, text).is_some();
     holds(b"ENC[AES256_GCM,data:")
         && (format != Format::Binary || holds(b"\"sops\"") && holds(b"lastmodified"))
 }
 
 /// What one file is, by itself.
+#[derive(Default)]
 struct Looked<'r> {
     findings: Vec<Finding>,
     kind: Kind<'r>,
 }
 
+#[derive(Default)]
 enum Kind<'r> {
-    /// With its wrapped data keys.
-    Encrypted(Vec<String>),
+    /// With what would show in a copy.
+    Encrypted(Traces),
     /// And a rule covers it.
     Plain(&'r Rule),
+    #[default]
     Other,
 }
 
-fn look<'r>(repository: &Repository, rules: &'r Rules, file: &Path, text: &str) -> Looked<'r> {
+fn look<'r>(
+    reader: &Reader<'_>,
+    tracer: &Tracer,
+    rules: &'r Rules,
+    (file, standing): (&Path, Standing),
+    text: &str,
+) -> Looked<'r> {
     let mut findings = Vec::new();
-    let kind = match repository.read(file) {
-        Ok(content) => about(file, content, rules.select(text), &mut findings),
+    let kind = match reader.read(file) {
+        Ok(content) => about(file, content, rules.select(text), tracer, &mut findings),
         Err(error) if error.code == "file-missing" => Kind::Other, // gone since the walk
         Err(error) => {
             findings.push(Finding::of("not-analysed", Severity::Note, file, error));
             Kind::Other
         }
     };
+    if standing == Standing::Untracked && matches!(kind, Kind::Encrypted(_)) {
+        findings.push(untracked(file, "git add it"));
+    }
     Looked { findings, kind }
 }
 
@@ -131,6 +203,7 @@ fn about<'r>(
     file: &Path,
     content: Secret,
     rule: Result<Option<&'r Rule>, RulesError>,
+    tracer: &Tracer,
     findings: &mut Vec<Finding>,
 ) -> Kind<'r> {
     if is_encrypted(content.expose(), Format::from_path(file)) {
@@ -145,7 +218,8 @@ fn about<'r>(
                 hint,
             ));
         }
-        return Kind::Encrypted(encrypted(file, content, rule.ok().flatten(), findings));
+        let rule = rule.ok().flatten();
+        return Kind::Encrypted(encrypted(file, content, rule, tracer, findings));
     }
     if let Some((kind, position)) = key_material::find(content.expose()) {
         let message = format!("{kind} lies here in clear");
@@ -160,61 +234,31 @@ fn about<'r>(
     }
 }
 
-/// The file's wrapped data keys.
+/// What would show in a copy of the file.
 fn encrypted(
     file: &Path,
     content: Secret,
     rule: Option<&Rule>,
+    tracer: &Tracer,
     findings: &mut Vec<Finding>,
-) -> Vec<String> {
+) -> Traces {
     if let Some(position) = conflict(content.expose()) {
         let message = "the file holds the marks of a merge conflict, so sops cannot read it";
         let hint =
             "take one side whole and make the other's change again with sops, so that the MAC fits";
         let finding = Finding::new("merge-conflict", Severity::Error, file, message, hint);
         findings.push(finding.at(position));
-        return Vec::new();
+        return Traces::default();
     }
     match Document::parse(content, Format::from_path(file), &Limits::default()) {
         Ok(document) => {
             about_document(file, &document, rule, findings);
-            let wrap = |entry: &Entry| match entry {
-                Entry::Age { enc, .. } => Some(enc.trim().to_owned()),
-                Entry::Other { .. } => None,
-            };
-            document.metadata().entries().filter_map(wrap).collect()
+            tracer.traces(&document)
         }
         Err(error) => {
             findings.push(Finding::of("broken-metadata", Severity::Error, file, error));
-            Vec::new()
+            Traces::default()
         }
-    }
-}
-
-/// Finds files that are copies of others.
-#[derive(Default)]
-struct Copies {
-    /// A wrapped data key, and the first file that has it.
-    wraps: HashMap<String, PathBuf>,
-}
-
-impl Copies {
-    /// Every wrapping has randomness of its own, so equal texts come from a copied file.
-    fn add(&mut self, file: &Path, wraps: Vec<String>) -> Option<Finding> {
-        let mut other = None;
-        for wrap in wraps {
-            let first = self.wraps.entry(wrap).or_insert_with(|| file.to_owned());
-            if first != file {
-                other = Some(first.clone());
-            }
-        }
-        let message = format!(
-            "the file has the data key of {}: whoever can open one can open the other",
-            escape::path(&other?)
-        );
-        let hint = "give it a data key of its own: sops rotate --in-place";
-        let code = "duplicate-data-key";
-        Some(Finding::new(code, Severity::Warning, file, message, hint))
     }
 }
 
@@ -285,14 +329,11 @@ fn is_outdated(version: &str) -> bool {
 
 /// Where a mark of a merge conflict stands.
 fn conflict(content: &[u8]) -> Option<Position> {
-    let mut start = 0;
-    for line in content.split(|&byte| byte == b'\n') {
-        if line.starts_with(b"<<<<<<< ") || line.starts_with(b">>>>>>> ") {
-            return Some(Position::of(content, start));
-        }
-        start += line.len() + 1;
-    }
-    None
+    let starts = |mark| memmem::find_iter(content, mark);
+    let at = starts("<<<<<<< ").chain(starts(">>>>>>> "));
+    let is_line_start = |at: &usize| *at == 0 || content.get(at - 1) == Some(&b'\n');
+    let first = at.filter(is_line_start).min()?;
+    Some(Position::of(content, first))
 }
 
 fn state(document: &Document) -> FileState {

@@ -34,6 +34,7 @@ use crate::{
 pub(crate) use person::INTERRUPTED;
 pub(crate) use plugin::{Cancel, Plugins};
 pub(crate) use recipient::{canonical, wrap};
+pub(crate) use source::identity_files;
 pub(crate) use terminal::Terminal;
 
 /// The identities of one run. Keys are parsed once; any number of files is opened with them, from any thread.
