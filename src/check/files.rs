@@ -18,7 +18,8 @@ use super::{
     Finding,
     copies::{Copies, Tracer, Traces},
     key_material,
-    view::{Files, Reader, Scope, Standing, View},
+    scope::Scope,
+    view::{Files, Reader, Standing, View},
 };
 use crate::{
     error::Position,
@@ -229,9 +230,16 @@ fn about<'r>(
         findings.push(finding.at(position));
     }
     match rule {
-        Ok(Some(rule)) if !content.is_empty() => Kind::Plain(rule),
+        Ok(Some(rule)) if !content.is_empty() && !is_for_git(file) => Kind::Plain(rule),
         _ => Kind::Other,
     }
+}
+
+/// Git has to read it as it is, whatever rule covers it.
+fn is_for_git(file: &Path) -> bool {
+    let names = [".gitignore", ".gitattributes", ".gitmodules"];
+    file.file_name()
+        .is_some_and(|file| names.iter().any(|name| file == *name))
 }
 
 /// What would show in a copy of the file.

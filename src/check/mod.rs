@@ -5,6 +5,8 @@ mod files;
 mod finding;
 mod identities;
 mod key_material;
+mod scope;
+mod staging;
 mod view;
 
 use std::{
@@ -24,7 +26,8 @@ use crate::{
 };
 
 pub(crate) use finding::Finding;
-use view::{Files, Scope};
+use scope::Scope;
+use view::Files;
 pub(crate) use view::{Request, View};
 
 /// The list of values that a removed recipient could read; names only, never encrypted.

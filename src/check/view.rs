@@ -13,18 +13,22 @@
 //! - A repository that lies whole in an ignored directory of another one is treated as if there were no Git.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     fs,
     path::{Path, PathBuf},
 };
 
 use policy::rules::Rules;
 
+use super::{
+    scope::{Scope, named_directories, rule_alike},
+    staging::Staging,
+};
 use crate::{
     error::{Error, Result},
-    git::{self, Blob, Git, IGNORES, Since},
+    git::{self, Git, IGNORES, Since},
     limits::Limits,
-    repository::{self, RULES, Repository, Walk, located, parse_rules, rules_text},
+    repository::{self, Repository, Walk, located, parse_rules, rules_text},
     secret::Secret,
 };
 
@@ -59,12 +63,6 @@ pub(crate) struct View {
     paths: Vec<PathBuf>,
     /// As they are in the file system.
     rules_file: PathBuf,
-}
-
-pub(super) struct Staging {
-    blobs: HashMap<PathBuf, Blob>,
-    unmerged: Vec<PathBuf>,
-    changed: HashSet<PathBuf>,
 }
 
 /// How Git stands to a file. Without Git every file is tracked.
@@ -275,60 +273,6 @@ impl View {
     }
 }
 
-impl Staging {
-    fn of(git: &Git) -> Result<Self> {
-        let contents = git.contents();
-        Ok(Self {
-            changed: git.staged_changes(&contents)?,
-            unmerged: contents.unmerged,
-            blobs: contents
-                .files
-                .into_iter()
-                .map(|file| (file.path, file.blob))
-                .collect(),
-        })
-    }
-
-    fn files(&self) -> Files {
-        let has_rules = |path: &&PathBuf| path.file_name().is_some_and(|name| name == RULES);
-        let mut nested: Vec<_> = self
-            .blobs
-            .keys()
-            .filter(has_rules)
-            .filter_map(|path| path.parent())
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .map(Path::to_owned)
-            .collect();
-        nested.sort();
-        // The outermost only: what is in them is not looked at.
-        let mut last: Option<PathBuf> = None;
-        nested.retain(|directory| {
-            let is_inside = last
-                .as_ref()
-                .is_some_and(|last| directory.starts_with(last));
-            if !is_inside {
-                last = Some(directory.clone());
-            }
-            !is_inside
-        });
-        let outer: HashSet<&Path> = nested.iter().map(PathBuf::as_path).collect();
-        let is_nested = |path: &Path| path.ancestors().any(|above| outer.contains(above));
-        let all = self.blobs.keys().filter(|path| !is_nested(path)).cloned();
-        let unmerged = |path: &PathBuf| {
-            let message = "a merge left several versions of the file, and none is staged";
-            Error::new("git", message)
-                .with_file(path)
-                .with_hint("resolve the conflict, then git add")
-        };
-        Files {
-            all: all.map(|path| (path, Standing::Tracked)).collect(),
-            ignored: Vec::new(),
-            problems: self.unmerged.iter().map(unmerged).collect(),
-            nested,
-        }
-    }
-}
-
 impl Files {
     fn of(walk: Walk) -> Self {
         let tracked = |path| (path, Standing::Tracked);
@@ -357,91 +301,6 @@ impl Reader<'_> {
                 None => Err(Error::new("file-missing", "there is no such file").with_file(path)),
             },
         }
-    }
-}
-
-/// The part of the repository that findings are told about. Everything is looked at all the same: whether a file is a
-/// copy, or lies beside encrypted ones, shows in the others.
-pub(super) struct Scope {
-    paths: Vec<PathBuf>,
-    changed: Option<HashSet<PathBuf>>,
-    /// Whether what the rules say by themselves is told.
-    pub(super) rules: bool,
-}
-
-impl Scope {
-    /// Whether a file is part of it.
-    pub(super) fn has(&self, file: &Path) -> bool {
-        let is_named =
-            self.paths.is_empty() || self.paths.iter().any(|path| file.starts_with(path));
-        let changed = self.changed.as_ref();
-        is_named && changed.is_none_or(|changed| changed.contains(file))
-    }
-
-    /// Whether a directory that was not entered may hold files of it.
-    pub(super) fn touches(&self, directory: &Path) -> bool {
-        let touches = |path: &PathBuf| path.starts_with(directory) || directory.starts_with(path);
-        self.paths.is_empty() || self.paths.iter().any(touches)
-    }
-}
-
-/// The directories that patterns begin with.
-struct Named(Vec<PathBuf>);
-
-impl Named {
-    fn contain(&self, directory: &Path) -> bool {
-        let names = |named: &PathBuf| named.starts_with(directory) || directory.starts_with(named);
-        self.0.iter().any(names)
-    }
-}
-
-/// `secrets/prod` for `^secrets/prod/db-.*`. Nothing for a pattern that begins with anything else than text: it names no
-/// directory, and may match in all.
-fn named_directories(rules: &Rules) -> Named {
-    let patterns = rules
-        .all()
-        .iter()
-        .filter_map(|rule| rule.path_regex.as_ref());
-    let directory = |pattern: &str| {
-        let mut literal = String::new();
-        let mut rest = pattern.strip_prefix('^')?.chars();
-        while let Some(char) = rest.next() {
-            match char {
-                '\\' => match rest.next() {
-                    Some(escaped) if escaped.is_ascii_punctuation() => literal.push(escaped),
-                    _ => break,
-                },
-                '.' | '[' | '(' | '$' | '^' => break,
-                // They belong to the character before them.
-                '?' | '*' | '{' => {
-                    literal.pop();
-                    break;
-                }
-                '+' => break,
-                '|' => return None,
-                char => literal.push(char),
-            }
-        }
-        let (directory, _) = literal.rsplit_once('/')?;
-        Some(PathBuf::from(directory)).filter(|path| !path.as_os_str().is_empty())
-    };
-    let mut named: Vec<_> = patterns
-        .filter_map(|pattern| directory(&pattern.text))
-        .collect();
-    named.sort();
-    named.dedup();
-    Named(named)
-}
-
-/// Whether two lists of rules ask the same of a path.
-fn rule_alike(left: &Rules, right: &Rules, text: &str) -> bool {
-    match (left.select(text), right.select(text)) {
-        (Ok(None), Ok(None)) => true,
-        (Ok(Some(left)), Ok(Some(right))) => match (left.settings(), right.settings()) {
-            (Ok(left), Ok(right)) => left == right,
-            _ => false,
-        },
-        _ => false,
     }
 }
 
