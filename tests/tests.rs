@@ -11,6 +11,7 @@ mod by_rules;
 mod canary;
 mod check;
 mod check_git;
+mod check_hostile;
 mod cli;
 mod config;
 mod control;
