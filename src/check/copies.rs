@@ -52,9 +52,12 @@ impl Tracer {
         let document =
             Document::parse(content, Format::from_path(file), &Limits::default()).ok()?;
         let mut found = None;
-        let looked = document.ciphertexts(&mut |text, path, position| {
+        let looked = document.ciphertexts(&mut |text, path, offset| {
             if found.is_none() && self.0.hash_one(text) == value {
-                found = Some((position(), path.trim_end_matches(':').replace(':', ".")));
+                found = Some((
+                    document.position(offset),
+                    path.trim_end_matches(':').replace(':', "."),
+                ));
             }
         });
         looked.ok().and(found)

@@ -11,7 +11,7 @@ use std::{
 use memchr::memmem;
 use policy::{
     drift::{Drift, FileState},
-    rules::{KeyKind, Rule, Rules, RulesError, Selection, Severity},
+    rules::{KeyKind, Rule, Rules, Selection, Settings, Severity},
 };
 
 use super::{
@@ -47,15 +47,15 @@ pub(super) fn check(
     texts: &[&str],
     scope: &Scope,
 ) -> Vec<Finding> {
-    let tracer = Tracer::default();
+    let against = Against::new(rules);
     let looked = in_parallel(files.all.len(), || {
         let reader = view.reader();
-        let tracer = &tracer;
+        let against = &against;
         move |at| {
             let (Some((file, standing)), Some(text)) = (files.all.get(at), texts.get(at)) else {
                 return Looked::default();
             };
-            look(&reader, tracer, rules, (file, *standing), text)
+            look(&reader, against, (file, *standing), text)
         }
     });
 
@@ -91,7 +91,7 @@ pub(super) fn check(
         }
     }
     findings.retain(|finding| scope.has(&finding.file));
-    findings.extend(copies.findings(&tracer, &view.reader(), &|file| scope.has(file)));
+    findings.extend(copies.findings(&against.tracer, &view.reader(), &|file| scope.has(file)));
     findings.retain(|finding| scope.has(&finding.file));
     findings.sort_by(|left, right| left.file.cmp(&right.file));
     findings
@@ -177,16 +177,34 @@ enum Kind<'r> {
     Other,
 }
 
+/// What files are compared with.
+struct Against<'r> {
+    rules: &'r Rules,
+    /// By the number of the rule; `None` where sops refuses them, which is a finding about the rule.
+    settings: Vec<Option<Settings>>,
+    tracer: Tracer,
+}
+
+impl<'r> Against<'r> {
+    fn new(rules: &'r Rules) -> Self {
+        let settings = rules.all().iter().map(|rule| rule.settings().ok());
+        Self {
+            rules,
+            settings: settings.collect(),
+            tracer: Tracer::default(),
+        }
+    }
+}
+
 fn look<'r>(
     reader: &Reader<'_>,
-    tracer: &Tracer,
-    rules: &'r Rules,
+    against: &Against<'r>,
     (file, standing): (&Path, Standing),
     text: &str,
 ) -> Looked<'r> {
     let mut findings = Vec::new();
     let kind = match reader.read(file) {
-        Ok(content) => about(file, content, rules.select(text), tracer, &mut findings),
+        Ok(content) => about(file, content, against, text, &mut findings),
         Err(error) if error.code == "file-missing" => Kind::Other, // gone since the walk
         Err(error) => {
             findings.push(Finding::of("not-analysed", Severity::Note, file, error));
@@ -199,14 +217,15 @@ fn look<'r>(
     Looked { findings, kind }
 }
 
-/// `rule` is what sops selects; a pattern that does not compile is a finding about the rules.
+/// A pattern that does not compile is a finding about the rules.
 fn about<'r>(
     file: &Path,
     content: Secret,
-    rule: Result<Option<&'r Rule>, RulesError>,
-    tracer: &Tracer,
+    against: &Against<'r>,
+    text: &str,
     findings: &mut Vec<Finding>,
 ) -> Kind<'r> {
+    let rule = against.rules.select(text);
     if is_encrypted(content.expose(), Format::from_path(file)) {
         if let Ok(None) = rule {
             let message = "the file is encrypted, and no creation rule matches it";
@@ -220,7 +239,9 @@ fn about<'r>(
             ));
         }
         let rule = rule.ok().flatten();
-        return Kind::Encrypted(encrypted(file, content, rule, tracer, findings));
+        let settings = rule.and_then(|rule| against.settings.get(rule.index)?.as_ref());
+        let traces = encrypted(file, content, settings, &against.tracer, findings);
+        return Kind::Encrypted(traces);
     }
     if let Some((kind, position)) = key_material::find(content.expose()) {
         let message = format!("{kind} lies here in clear");
@@ -246,7 +267,7 @@ fn is_for_git(file: &Path) -> bool {
 fn encrypted(
     file: &Path,
     content: Secret,
-    rule: Option<&Rule>,
+    settings: Option<&Settings>,
     tracer: &Tracer,
     findings: &mut Vec<Finding>,
 ) -> Traces {
@@ -260,7 +281,7 @@ fn encrypted(
     }
     match Document::parse(content, Format::from_path(file), &Limits::default()) {
         Ok(document) => {
-            about_document(file, &document, rule, findings);
+            about_document(file, &document, settings, findings);
             tracer.traces(&document)
         }
         Err(error) => {
@@ -274,7 +295,7 @@ fn encrypted(
 fn about_document(
     file: &Path,
     document: &Document,
-    rule: Option<&Rule>,
+    settings: Option<&Settings>,
     findings: &mut Vec<Finding>,
 ) {
     let metadata = document.metadata();
@@ -310,9 +331,8 @@ fn about_document(
         }
         Err(error) => findings.push(Finding::of("broken-metadata", Severity::Error, file, error)),
     }
-    // Settings that sops refuses are a finding about the rule.
-    if let Some(Ok(settings)) = rule.map(Rule::settings) {
-        let drift = Drift::between(&settings, &state(document));
+    if let Some(settings) = settings {
+        let drift = Drift::between(settings, &state(document));
         if !drift.is_none() {
             let hint = "bring the file in step with its rule: sops updatekeys, and sops rotate where somebody loses access";
             findings.push(Finding::new(

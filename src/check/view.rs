@@ -165,7 +165,7 @@ impl View {
     /// Reads files. Each thread needs a reader of its own.
     pub(super) fn reader(&self) -> Reader<'_> {
         match (&self.staged, &self.git) {
-            (Some(staged), Some(git)) => Reader::Index(staged, git.reader(&self.limits)),
+            (Some(staged), Some(git)) => Reader::Index(staged, Box::new(git.reader(&self.limits))),
             _ => Reader::WorkTree(&self.repository),
         }
     }
@@ -288,7 +288,7 @@ impl Files {
 /// Reads what is looked at.
 pub(super) enum Reader<'v> {
     WorkTree(&'v Repository),
-    Index(&'v Staging, git::Reader),
+    Index(&'v Staging, Box<git::Reader>),
 }
 
 impl Reader<'_> {

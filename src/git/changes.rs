@@ -57,7 +57,7 @@ impl Git {
         let theirs = repository
             .rev_parse_single(revision)
             .and_then(|id| id.object())
-            .and_then(|object| Ok(object.peel_to_commit()?))
+            .and_then(gix::Object::peel_to_commit)
             .map_err(unknown)?;
         let cannot = |error: gix::Error| failed("HEAD cannot be read", &error, FSCK);
         let ours = repository.head_commit().map_err(cannot)?;
@@ -75,7 +75,7 @@ impl Git {
         };
         let tree = base
             .object()
-            .and_then(|object| Ok(object.peel_to_tree()?))
+            .and_then(gix::Object::peel_to_tree)
             .map_err(|error| failed("the commit cannot be read", &error, FSCK))?;
         Ok(Since(self.tree(&repository, tree.id)?))
     }
@@ -92,8 +92,8 @@ impl Git {
 
     /// Whether the file on disk is known, without reading it, to have the content that the index has.
     fn is_unchanged(&self, path: &Path, absolute: &Path, old: Blob) -> bool {
-        let from_top = self.from_top(path);
-        let Some(entry) = self.index.entry_by_path(from_top.as_ref()) else {
+        let full = self.full(path);
+        let Some(entry) = self.index.entry_by_path(full.as_ref()) else {
             return false;
         };
         let found = Metadata::from_path_no_follow(absolute).ok();

@@ -122,7 +122,7 @@ impl Git {
 
     /// Whether the index has this file, or another repository is responsible for it: that of a submodule.
     pub(crate) fn tracks(&self, path: &Path) -> bool {
-        let path = self.from_top(path);
+        let path = self.full(path);
         let is_elsewhere = |part: &BString| path.starts_with(part);
         self.index.entry_range(path.as_bstr()).is_some() || self.elsewhere.iter().any(is_elsewhere)
     }
@@ -131,7 +131,7 @@ impl Git {
     pub(crate) fn tracks_beneath(&self, directory: &Path) -> bool {
         let beneath = match directory.as_os_str().is_empty() {
             true => self.prefix.clone(),
-            false => with_slash(self.from_top(directory).as_bstr()),
+            false => with_slash(self.full(directory).as_bstr()),
         };
         let is_elsewhere = |part: &BString| beneath.starts_with(part);
         let entries = self.index.entries();
@@ -182,14 +182,14 @@ impl Git {
     }
 
     /// From the work tree's root, as Git names it.
-    fn from_top(&self, path: &Path) -> BString {
-        let mut from_top = self.prefix.clone();
-        from_top.extend_from_slice(path.as_os_str().as_bytes());
-        from_top
+    fn full(&self, path: &Path) -> BString {
+        let mut full = self.prefix.clone();
+        full.extend_from_slice(path.as_os_str().as_bytes());
+        full
     }
 
-    fn beneath(&self, from_top: &BStr) -> Option<PathBuf> {
-        let path = from_top.strip_prefix(self.prefix.as_slice())?;
+    fn beneath(&self, full: &BStr) -> Option<PathBuf> {
+        let path = full.strip_prefix(self.prefix.as_slice())?;
         Some(PathBuf::from(OsStr::from_bytes(path)))
     }
 }

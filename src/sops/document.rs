@@ -213,11 +213,8 @@ impl Document {
         Ok(found)
     }
 
-    /// Every encrypted value as it is written, with the path of its keys and a way to its position.
-    pub(crate) fn ciphertexts(
-        &self,
-        each: &mut dyn FnMut(&[u8], &str, &dyn Fn() -> Position),
-    ) -> Result<()> {
+    /// Every encrypted value as it is written, with the path of its keys and the byte where it starts.
+    pub(crate) fn ciphertexts(&self, each: &mut dyn FnMut(&[u8], &str, usize)) -> Result<()> {
         walk(
             &self.parsed.tree,
             &self.metadata.selection,
@@ -226,14 +223,16 @@ impl Document {
                     && let Scalar::Str(text) = value
                     && text.expose().starts_with(b"ENC[")
                 {
-                    let source = self.parsed.source.expose();
-                    each(text.expose(), place.path, &|| {
-                        Position::of(source, span.start)
-                    });
+                    each(text.expose(), place.path, span.start);
                 }
                 Ok(())
             },
         )
+    }
+
+    /// The position of a byte of the file.
+    pub(crate) fn position(&self, offset: usize) -> Position {
+        Position::of(self.parsed.source.expose(), offset)
     }
 
     fn at<T>(&self, span: &Span, result: Result<T>) -> Result<T> {
