@@ -161,12 +161,16 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__check)
-            opts="-C -i -v -q -h --format --deny --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --staged --since --format --deny --directory --config-file --identity --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --format)
                     COMPREPLY=($(compgen -W "human json github" -- "${cur}"))
                     return 0

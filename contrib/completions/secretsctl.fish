@@ -48,6 +48,7 @@ complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "reload" -d 'R
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "status" -d 'Show how the daemon is; exit code 1 when it is not ok'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "wait" -d 'Wait until secrets are delivered; exit code 1 on a time-out, or when one is degraded'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l since -d 'Tell only about files that changed since REF and HEAD parted, or for which the rules did' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l format -d 'How findings are written' -r -f -a "human\t'For people'
 json\t'One JSON value, as with --json'
 github\t'Annotations of GitHub Actions'"
@@ -59,6 +60,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l socket -
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
 never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l staged -d 'Look at what is staged in Git, rules and files, and tell about what differs from HEAD'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l json -d 'Write results to stdout and errors to stderr as JSON'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -s v -l verbose -d 'Say more'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -s q -l quiet -d 'Say nothing but errors'
