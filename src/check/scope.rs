@@ -94,3 +94,32 @@ pub(super) fn rule_alike(left: &Rules, right: &Rules, text: &str) -> bool {
     };
     asked(left).is_some_and(|left| Some(left) == asked(right))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_name_the_directory_that_they_begin_with() {
+        for (pattern, directory) in [
+            ("^secrets/", Some("secrets")),
+            (r"^hosts/a\.example/.*\.yaml$", Some("hosts/a.example")),
+            ("^hosts/web-[0-9]+/", Some("hosts")),
+            ("^secrets/?", None),
+            ("^sec", None),
+            ("secrets/", None),
+            (r"\.yaml$", None),
+            ("^(a|b)/", None),
+            ("^/", None),
+        ] {
+            let text = format!("creation_rules: [{{path_regex: '{pattern}'}}]");
+            let Named(found) = named_directories(&Rules::parse(&text).unwrap());
+            let expected: Vec<_> = directory.iter().map(PathBuf::from).collect();
+            assert_eq!(found, expected, "{pattern}");
+        }
+        let named = Named(vec![PathBuf::from("a/b")]);
+        for (directory, is_named) in [("a", true), ("a/b/c", true), ("a/c", false), ("ab", false)] {
+            assert_eq!(named.contain(Path::new(directory)), is_named, "{directory}");
+        }
+    }
+}
