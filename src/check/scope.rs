@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use policy::rules::{Recipient, Rules};
+use policy::{
+    pattern::Pattern,
+    rules::{Recipient, Rules},
+};
 
 /// The part of the repository that findings are told about. Everything is looked at all the same: whether a file is a
 /// copy, or lies beside encrypted ones, shows in the others.
@@ -45,36 +48,12 @@ impl Named {
 /// `secrets/prod` for `^secrets/prod/db-.*`. Nothing for a pattern that begins with anything else than text: it names no
 /// directory, and may match in all.
 pub(super) fn named_directories(rules: &Rules) -> Named {
-    let patterns = rules
-        .all()
-        .iter()
-        .filter_map(|rule| rule.path_regex.as_ref());
-    let directory = |pattern: &str| {
-        let mut literal = String::new();
-        let mut rest = pattern.strip_prefix('^')?.chars();
-        while let Some(char) = rest.next() {
-            match char {
-                '\\' => match rest.next() {
-                    Some(escaped) if escaped.is_ascii_punctuation() => literal.push(escaped),
-                    _ => break,
-                },
-                '.' | '[' | '(' | '$' | '^' => break,
-                // They belong to the character before them.
-                '?' | '*' | '{' => {
-                    literal.pop();
-                    break;
-                }
-                '+' => break,
-                '|' => return None,
-                char => literal.push(char),
-            }
-        }
-        let (directory, _) = literal.rsplit_once('/')?;
+    let patterns = rules.all().iter().filter_map(|rule| rule.pattern().ok()?);
+    let directory = |pattern: &Pattern| {
+        let (directory, _) = pattern.beginning().rsplit_once('/')?;
         Some(PathBuf::from(directory)).filter(|path| !path.as_os_str().is_empty())
     };
-    let mut named: Vec<_> = patterns
-        .filter_map(|pattern| directory(&pattern.text))
-        .collect();
+    let mut named: Vec<_> = patterns.filter_map(directory).collect();
     named.sort();
     named.dedup();
     Named(named)
@@ -110,6 +89,8 @@ mod tests {
             ("secrets/", None),
             (r"\.yaml$", None),
             ("^(a|b)/", None),
+            ("^a/x|b/", None),
+            ("(?i)^secrets/", None),
             ("^/", None),
         ] {
             let text = format!("creation_rules: [{{path_regex: '{pattern}'}}]");
