@@ -26,7 +26,7 @@ differential: ## 10,000 random documents and rules, compared with real sops
 
 bench: ## Measure against the bare cryptography and real sops
 	contrib/setup test
-	$(cargo) bench --quiet --locked --bench delivery
+	$(cargo) bench --quiet --locked --bench check --bench delivery
 
 generate: ## Write the manual pages and completions that are made from the command line's definition
 	SECRETSD_GENERATE=1 $(cargo) test --quiet --locked --test tests docs::generated

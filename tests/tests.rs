@@ -11,6 +11,8 @@ mod access;
 mod by_rules;
 mod canary;
 mod check;
+mod check_git;
+mod check_hostile;
 mod check_output;
 mod cli;
 mod config;

@@ -63,6 +63,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand access" -l json -d
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand access" -s v -l verbose -d 'Say more'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand access" -s q -l quiet -d 'Say nothing but errors'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand access" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l since -d 'Tell only about files that changed since REF and HEAD parted, or for which the rules did' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l format -d 'How findings are written: human, json (as with --json), sarif (2.1.0) or github (annotations of its Actions) [default: human]' -r -f -a "human\t'For people'
 json\t'One JSON value, as with --json'
 sarif\t'SARIF 2.1.0'
@@ -97,6 +98,9 @@ broken-metadata\t''
 mac-missing\t''
 merge-conflict\t''
 outdated-sops-version\t''
+untracked-file\t''
+ignored-file\t''
+world-readable-identity\t''
 duplicate-data-key\t''
 invalid-suppression\t''
 unused-suppression\t''"
@@ -107,6 +111,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l socket -
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
 never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l staged -d 'Look at what is staged in Git, rules and files, and tell about what differs from HEAD'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l json -d 'Write results to stdout and errors to stderr as JSON'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -s v -l verbose -d 'Say more'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -s q -l quiet -d 'Say nothing but errors'

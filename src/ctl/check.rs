@@ -1,6 +1,6 @@
 //! `secretsctl check`: do the rules say what was meant, and does every file obey them?
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use policy::rules::Severity;
@@ -11,19 +11,31 @@ use super::{
 };
 use crate::{
     check::{
-        self, Finding, Report,
+        self, Finding, Report, Request, View,
         codes::{CODES, Code},
     },
     error::{Error, Result},
-    files::{ReadLimit, read_any},
+    identity::identity_files,
     limits::Limits,
     output::Outcome,
-    repository::{self, find, no_rules, read_rules},
+    repository::{self, find, no_rules, parse_rules},
 };
 
 /// Prove the order of the rules and compare every file with its rule; needs no private key
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
+    /// Tell about these files and directories only; the rules are always looked at whole
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// Look at what is staged in Git, rules and files, and tell about what differs from HEAD
+    #[arg(long, conflicts_with = "since")]
+    staged: bool,
+
+    /// Tell only about files that changed since REF and HEAD parted, or for which the rules did
+    #[arg(long, value_name = "REF")]
+    since: Option<String>,
+
     /// How findings are written: human, json (as with --json), sarif (2.1.0) or github (annotations of its Actions)
     /// [default: human]
     #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
@@ -90,7 +102,15 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         }
         _ => {
             let place = found.required()?;
-            (look(&place, limits)?, source(&place.file, &limits))
+            let request = Request {
+                paths: &args.paths,
+                staged: args.staged,
+                since: args.since.as_deref(),
+                identities: identity_files(&context.global.identities, &|name| {
+                    std::env::var_os(name)
+                }),
+            };
+            look(&place, request, limits)?
         }
     };
     match format {
@@ -111,27 +131,24 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     Ok(Outcome::findings_if(report.findings.iter().any(counts)))
 }
 
-fn look(place: &repository::Rules, limits: Limits) -> Result<Report> {
+/// The report, and the text of the rules to show their lines.
+fn look(
+    place: &repository::Rules,
+    request: Request<'_>,
+    limits: Limits,
+) -> Result<(Report, String)> {
     let name = Path::new(place.file.file_name().unwrap_or_default());
-    match read_rules(&place.file, &limits) {
-        Ok(rules) if rules.are_present() => check::check(&place.root, name, &rules, limits),
+    let view = View::open(place, request, limits)?;
+    let source = view.rules()?;
+    let report = match parse_rules(source.expose(), &limits) {
+        Ok(rules) if rules.are_present() => check::check(&view, &rules, source.expose()),
         Ok(_) => Err(no_rules().with_file(&place.file)),
         // sops refuses the whole file, so there is nothing to compare with.
         Err(error) if error.code == "duplicate-key" => {
             Ok(Report::only(check::duplicate_key(name, error)))
         }
-        Err(error) => Err(error),
-    }
-}
-
-/// The rules again, to show their lines; empty when they are gone.
-fn source(file: &Path, limits: &Limits) -> String {
-    let limit = ReadLimit {
-        name: "file-size",
-        bytes: limits.file_size,
+        Err(error) => Err(error.with_file(&place.file)),
     };
-    read_any(file, limit).map_or_else(
-        |_| String::new(),
-        |content| String::from_utf8_lossy(content.expose()).into_owned(),
-    )
+    let text = String::from_utf8_lossy(source.expose()).into_owned();
+    Ok((report?, text))
 }

@@ -11,22 +11,28 @@ use crate::{
     error::{Error, Position, Result},
     files::{ReadLimit, read_any},
     limits::Limits,
+    secret::Secret,
 };
 
 /// Reads and parses the rules.
 pub(crate) fn read_rules(file: &Path, limits: &Limits) -> Result<Rules> {
+    let content = rules_text(file, limits)?;
+    parse_rules(content.expose(), limits).map_err(|error| error.with_file(file))
+}
+
+/// The text of the rules.
+pub(crate) fn rules_text(file: &Path, limits: &Limits) -> Result<Secret> {
     let limit = ReadLimit {
         name: "file-size",
         bytes: limits.file_size,
     };
-    let content = read_any(file, limit).map_err(|error| {
+    read_any(file, limit).map_err(|error| {
         if file.is_dir() {
             Error::new("unreadable", "this is a directory, not a file with rules").with_file(file)
         } else {
             error
         }
-    })?;
-    parse_rules(content.expose(), limits).map_err(|error| error.with_file(file))
+    })
 }
 
 /// There are no rules in a file that sops can read.

@@ -12,7 +12,7 @@ use policy::{
     rules::{Rule, Rules, Settings},
 };
 
-use super::{Found, in_parallel, look};
+use super::{Found, each_in_parallel, look};
 use crate::{
     error::{Error, Result},
     limits::Limits,
@@ -101,7 +101,7 @@ pub(crate) fn survey<'r>(
     let mut walk = repository.walk()?;
     walk.files.sort();
     let mut problems = walk.problems;
-    let looked = in_parallel(&walk.files, |path| match look(repository, path, limits) {
+    let looked = each_in_parallel(&walk.files, |path| match look(repository, path, limits) {
         Ok(Found::Encrypted(state)) => {
             let text = text_as_go_sees_it(path.as_os_str().as_bytes());
             Ok(Some((state, rules.select(&text))))

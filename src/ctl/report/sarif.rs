@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, os::unix::ffi::OsStrExt as _, path::Path};
 
-use policy::rules::Position as RulesPosition;
+use policy::rules::Position;
 use serde_json::{Map, Value, json};
 
 use super::json::severity;
@@ -12,7 +12,6 @@ use crate::{
         Finding, Report,
         codes::{CODES, Code},
     },
-    error::Position,
     escape,
 };
 
@@ -89,11 +88,10 @@ fn result(finding: &Finding, numbers: &BTreeMap<&str, usize>) -> Map<String, Val
     let place = location(&finding.file, finding.position, None);
     members.insert("locations".to_owned(), json!([place]));
     if !finding.related.is_empty() {
-        let related = finding.related.iter().map(|related| {
-            let RulesPosition { line, column } = related.position;
-            let position = Position { line, column };
-            location(&finding.file, position, Some(&related.message))
-        });
+        let related = finding
+            .related
+            .iter()
+            .map(|related| location(&finding.file, related.position, Some(&related.message)));
         members.insert("relatedLocations".to_owned(), related.collect());
     }
     members
