@@ -11,7 +11,7 @@ use policy::{
     rules::{Rule, Rules, RulesError, Severity},
 };
 
-use super::{Finding, key_material};
+use super::{Finding, key_material, plain};
 use crate::{
     error::Position,
     escape,
@@ -137,7 +137,12 @@ fn about<'r>(
         findings.push(finding.at(position));
     }
     match rule {
-        Ok(Some(rule)) if !content.is_empty() => Kind::Plain(rule),
+        Ok(Some(rule))
+            if !content.is_empty()
+                && plain::asks_for_encryption(content, Format::from_path(file), rule) =>
+        {
+            Kind::Plain(rule)
+        }
         _ => Kind::Other,
     }
 }
@@ -230,6 +235,7 @@ fn about_document(
         let code = "outdated-sops-version";
         findings.push(Finding::new(code, Severity::Note, file, message, hint));
     }
+    findings.extend(plain::in_spite_of_sops(file, document));
     match document.values_in_clear(MOST_VALUES) {
         Ok(positions) => {
             for position in positions {

@@ -3,6 +3,7 @@
 pub(crate) mod codes;
 mod files;
 mod key_material;
+mod plain;
 mod suppress;
 
 use std::{
