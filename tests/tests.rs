@@ -15,6 +15,7 @@ mod check_output;
 mod cli;
 mod config;
 mod control;
+mod corpus;
 mod daemon;
 mod decrypt;
 mod delivery;
