@@ -20,6 +20,7 @@ use std::{
 use serde_json::Value;
 
 use self::repository::{Built, Repository};
+pub(crate) use self::repository::{git, git_command};
 use crate::{
     check_output::is_sarif,
     support::{Dir, Ran, Sops, ctl, run},

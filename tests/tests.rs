@@ -25,6 +25,7 @@ mod example;
 mod explain;
 mod following;
 mod following_rules;
+mod hooks;
 mod host;
 mod identity;
 mod layering;
