@@ -67,7 +67,7 @@ fn the_git_hook_refuses_a_secret_in_clear() {
     // The hook asks about what is staged.
     let help = run(&mut ctl(["check", "--help"])).expect(0);
     if !help.text().contains("--staged") {
-        eprintln!("NOT RUN: the Git hook: this secretsctl has no check --staged yet");
+        not_run("the Git hook", "this secretsctl has no check --staged yet");
         return;
     }
     let Some(sops) = Sops::find("3.13.3") else {
@@ -140,7 +140,10 @@ fn the_git_hook_says_when_the_program_is_missing() {
 fn the_pre_commit_framework_refuses_a_secret_in_clear() {
     let help = run(&mut ctl(["check", "--help"])).expect(0);
     if !help.text().contains("[PATH]") {
-        eprintln!("NOT RUN: the pre-commit framework: this secretsctl has no check PATH yet");
+        not_run(
+            "the pre-commit framework",
+            "this secretsctl has no check PATH yet",
+        );
         return;
     }
     let (Some(framework), Some(sops)) = (peer("pre-commit"), Sops::find("3.13.3")) else {
