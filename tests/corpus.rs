@@ -9,6 +9,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     fs,
+    os::unix::fs::PermissionsExt as _,
     panic::catch_unwind,
     path::{Path, PathBuf},
     sync::{
@@ -23,7 +24,7 @@ use self::repository::{Built, Repository};
 pub(crate) use self::repository::{git, git_command};
 use crate::{
     check_output::is_sarif,
-    support::{Dir, Ran, Sops, ctl, run},
+    support::{Dir, Ran, Sops, ctl, not_run, run},
 };
 
 /// Codes that the corpus knows before the program does. What is expected of them counts as soon as it has them.
@@ -142,6 +143,14 @@ fn judge(
     codes: &BTreeSet<String>,
 ) -> Result<(), String> {
     let built = repository.build(sops);
+    let mut codes_expected = repository.expected.iter().filter_map(|line| code(line));
+    if codes_expected.any(|code| code == "world-readable-identity")
+        && !others_reach(built.dir.path())
+    {
+        let why = "the directory for temporary files is closed to others";
+        not_run(&file.display().to_string(), why);
+        return Ok(());
+    }
     let check = |format: &str, more: &[&str]| {
         // The long way, so that errors are JSON, too.
         let mut command = match format {
@@ -176,6 +185,15 @@ fn judge(
         }
     }
     other_formats(&ran, &check)
+}
+
+/// Whether other users of this machine can enter the directory.
+fn others_reach(directory: &Path) -> bool {
+    let lets_in = |directory: &Path| {
+        let mode = directory.metadata().unwrap().permissions().mode();
+        mode & 0o001 != 0
+    };
+    directory.ancestors().all(lets_in)
 }
 
 /// Exit codes, and every finding in the order of the output; what a comment allows comes last.
