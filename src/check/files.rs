@@ -15,7 +15,7 @@ use policy::{
 use super::{
     Finding,
     copies::{Copies, Tracer, Traces},
-    key_material,
+    key_material, plain,
     scope::Scope,
     view::{Files, Reader, Standing, View},
 };
@@ -205,7 +205,13 @@ fn about<'r>(
         findings.push(finding.at(position));
     }
     match rule {
-        Ok(Some(rule)) if !content.is_empty() && !is_for_git(file) => Kind::Plain(rule),
+        Ok(Some(rule))
+            if !content.is_empty()
+                && !is_for_git(file)
+                && plain::asks_for_encryption(content, Format::from_path(file), rule) =>
+        {
+            Kind::Plain(rule)
+        }
         _ => Kind::Other,
     }
 }
@@ -274,6 +280,7 @@ fn about_document(
         let code = "outdated-sops-version";
         findings.push(Finding::new(code, Severity::Note, file, message, hint));
     }
+    findings.extend(plain::in_spite_of_sops(file, document));
     match document.values_in_clear(MOST_VALUES) {
         Ok(positions) => {
             for position in positions {

@@ -6,6 +6,7 @@ mod files;
 mod finding;
 mod identities;
 mod key_material;
+mod plain;
 mod scope;
 mod staging;
 mod suppress;

@@ -203,9 +203,7 @@ fn rule_settings(found: &repository::Rules, name: &Path) -> Result<Option<Settin
         groups.push(recipients);
     }
     let selection = match settings.selection {
-        Some((selection, text)) => Kind::ALL
-            .into_iter()
-            .find(|kind| kind.name() == selection.key())
+        Some((selection, text)) => Kind::named(selection.key())
             .map(|kind| Selection::new(kind, &text))
             .transpose()?,
         None => None,

@@ -6,8 +6,10 @@
 //! - [`value`]: the `ENC[...]` text and AES-GCM; [`selection`]: which leaves are encrypted; [`mac`]: the hash over all.
 //! - [`metadata`]: the `sops` block of every version; [`shamir`]: key groups.
 //! - [`document`]: parse, open, plaintext; [`extract`]: one value, or every leaf; [`mod@encrypt`]: a new file.
+//! - [`coverage`]: whether there is anything to encrypt.
 //! - [`verify`]: what a text means: after every edit the result is read again and compared.
 
+mod coverage;
 pub(crate) mod document;
 mod encrypt;
 mod extract;
@@ -22,6 +24,7 @@ pub(crate) mod tree;
 mod value;
 mod verify;
 
+pub(crate) use coverage::would_encrypt;
 pub(crate) use encrypt::{Settings, encrypt};
 pub(crate) use extract::{Leaf, Step};
 
