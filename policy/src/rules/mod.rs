@@ -4,7 +4,9 @@
 mod decode;
 mod findings;
 mod groups;
+mod quorum;
 mod schema;
+mod unused;
 
 use std::{fmt, sync::OnceLock};
 
@@ -89,6 +91,8 @@ pub struct Rules {
     pub unknown_keys: Vec<Text>,
     /// Items of `creation_rules` that are null; sops drops them, and the rules behind them move up.
     pub dropped: Vec<Position>,
+    /// Recipients that stand outside of the rules, to be named there, and are not.
+    pub unused: Vec<Text>,
 }
 
 /// The indentation that sops prints with.

@@ -6,11 +6,12 @@ use super::{
     Rule, Rules, Selection, Stores, Text,
     decode::{Decoder, Field, Result},
     groups::{FLAT, Flat, Group, HUAWEI, Keys, Located},
+    unused::unused,
 };
 use crate::recipient::Kms;
 use crate::yaml::{NodeId, Stream};
 
-const TOP: &[&str] = &["creation_rules", "destination_rules", "stores"];
+pub(super) const TOP: &[&str] = &["creation_rules", "destination_rules", "stores"];
 const RULE: &[&str] = &[
     "path_regex",
     "kms",
@@ -104,6 +105,7 @@ pub(super) fn rules(text: &str, stream: &Stream) -> Result<Rules> {
         stores: Stores::default(),
         unknown_keys: Vec::new(),
         dropped: Vec::new(),
+        unused: Vec::new(),
     };
     let Some(document) = stream.documents.first() else {
         return Ok(rules);
@@ -128,6 +130,7 @@ pub(super) fn rules(text: &str, stream: &Stream) -> Result<Rules> {
         }
         Ok(())
     })?;
+    rules.unused = unused(&decoder, stream, document.root);
     Ok(rules)
 }
 
