@@ -1,3 +1,5 @@
+mod patterns;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -12,6 +14,12 @@ fn rules(patterns: &[&str]) -> Rules {
     }
     Rules::parse(&text).unwrap()
 }
+
+/// Notes that a pattern without anchors brings, whatever the order.
+const LINTS: &[(&str, Severity)] = &[
+    ("unescaped-dot", Severity::Note),
+    ("unanchored-pattern", Severity::Note),
+];
 
 /// Code, number of the rule, numbers of the others.
 fn found(patterns: &[&str], files: &[&str]) -> Vec<(&'static str, Severity, usize, Vec<usize>)> {
@@ -35,7 +43,9 @@ fn codes(patterns: &[&str]) -> Vec<(&'static str, usize)> {
     let found = found(patterns, &[]);
     found
         .into_iter()
-        .filter(|(code, ..)| *code != "no-catch-all")
+        .filter(|(code, severity, ..)| {
+            *code != "no-catch-all" && !LINTS.contains(&(*code, *severity))
+        })
         .map(|(code, _, number, _)| (code, number))
         .collect()
 }
@@ -134,8 +144,8 @@ fn paths_that_do_not_exist() {
         r"^$",
     ] {
         assert_eq!(
-            codes(&[nothing]),
-            [("rule-matches-nothing", 0)],
+            codes(&[nothing]).first(),
+            Some(&("rule-matches-nothing", 0)),
             "{nothing}"
         );
     }
@@ -246,13 +256,14 @@ proptest! {
         let texts: Vec<&str> = patterns.iter().map(String::as_str).collect();
         let rules = rules(&texts);
         let rules = rules.all();
-        let mut languages = Languages::new(rules);
+        let languages = Languages::new(rules);
+        let mut steps = Steps(STEPS);
         let matches = |rule: usize, path: &str| rules[rule].matches(path).unwrap();
         let last = rules.len() - 1;
         let earlier: Vec<usize> = (0..last).collect();
-        let common = languages.common(last, 0).unwrap();
-        let uncovered = languages.uncovered(last, &earlier).unwrap();
-        let free = languages.uncovered_by_all().unwrap();
+        let common = languages.common(last, 0, &mut steps).unwrap();
+        let uncovered = languages.uncovered(last, &earlier, &mut steps).unwrap();
+        let free = languages.uncovered_by_all(&mut steps).unwrap();
         PATHS.with(|paths| {
             let mut shortest: [Option<usize>; 3] = [None; 3];
             for path in paths {
