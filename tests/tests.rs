@@ -10,6 +10,7 @@
 mod by_rules;
 mod canary;
 mod check;
+mod check_fix;
 mod cli;
 mod config;
 mod control;

@@ -161,7 +161,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__check)
-            opts="-C -i -v -q -h --format --deny --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --format --deny --fix --dry-run --directory --config-file --identity --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -59,6 +59,8 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l socket -
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
 never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l fix -d 'Put the rules in the order that repairs unreachable rules, in place; shows the change first'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l dry-run -d 'With --fix: show the change, and write nothing'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l json -d 'Write results to stdout and errors to stderr as JSON'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -s v -l verbose -d 'Say more'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -s q -l quiet -d 'Say nothing but errors'

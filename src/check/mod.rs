@@ -1,6 +1,8 @@
 //! Do the rules say what was meant, and does every file obey them? No private key is needed.
 
+mod diff;
 mod files;
+mod fix;
 mod key_material;
 
 use std::{
@@ -18,6 +20,11 @@ use crate::{
     error::{Error, Position, Result},
     limits::Limits,
     repository::{RULES, Repository, WRONG_NAME},
+};
+
+pub(crate) use self::{
+    diff::{Line, unified},
+    fix::{Fix, plan},
 };
 
 /// The list of values that a removed recipient could read; names only, never encrypted.

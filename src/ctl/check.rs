@@ -1,6 +1,6 @@
 //! `secretsctl check`: do the rules say what was meant, and does every file obey them?
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use policy::rules::{Severity, is_private_key};
 use serde_json::{Value, json};
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{
     Context,
     finding::{as_json as as_json_object, severity},
+    fix,
 };
 use crate::{
     check::{self, Finding, Report},
@@ -37,6 +38,14 @@ pub(crate) struct Args {
     /// Exit with 1 for findings of this kind, too
     #[arg(long, value_name = "KIND")]
     deny: Option<Deny>,
+
+    /// Put the rules in the order that repairs unreachable rules, in place; shows the change first
+    #[arg(long)]
+    fix: bool,
+
+    /// With --fix: show the change, and write nothing
+    #[arg(long, requires = "fix")]
+    dry_run: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -59,6 +68,23 @@ enum Deny {
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let limits = Limits::default();
     let found = find(context.global.config_file.as_deref())?;
+    let fixed = match &found.rules {
+        Some(place) if args.fix => {
+            let name = PathBuf::from(place.file.file_name().unwrap_or_default());
+            match fix::run(&place.file, &limits, args.dry_run) {
+                Ok(done) => Some((done, name)),
+                // Told as a finding, or in its own way, by the check that follows.
+                Err(error)
+                    if error.code != "cannot-reorder"
+                        && read_rules(&place.file, &limits).is_err() =>
+                {
+                    None
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        _ => None,
+    };
     let (report, source) = match (&found.rules, &found.wrong_name) {
         (None, Some(wrong)) => {
             let name = Path::new(wrong.file_name().unwrap_or_default());
@@ -69,10 +95,17 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
             (look(&place, limits)?, source(&place.file, &limits))
         }
     };
+    let is_json = args.format == Format::Json || context.output.is_json();
+    if let Some((done, name)) = &fixed
+        && !is_json
+        && args.format == Format::Human
+    {
+        done.print(name, args.dry_run, context)?;
+    }
     let output = &mut context.output;
     match args.format {
-        Format::Json => output.json(&as_json(&report))?,
-        _ if output.is_json() => output.json(&as_json(&report))?,
+        _ if is_json => output.json(&as_json(&report, fixed.as_ref()))?,
+        Format::Json => {}
         Format::Github => {
             for finding in &report.findings {
                 output.line(&annotation(finding))?;
@@ -113,9 +146,16 @@ fn source(file: &Path, limits: &Limits) -> String {
     )
 }
 
-fn as_json(report: &Report) -> Value {
+fn as_json(report: &Report, fixed: Option<&(fix::Done, PathBuf)>) -> Value {
     let findings: Vec<Value> = report.findings.iter().map(as_json_object).collect();
-    json!({"findings": findings, "files": report.files, "rules": report.rules})
+    let mut value = json!({"findings": findings, "files": report.files, "rules": report.rules});
+    if let Some((done, name)) = fixed {
+        let repaired = done.fix.iter().flat_map(|fix| &fix.repaired);
+        let repaired = repaired.map(|finding| Finding::about_rules(name, finding.clone()));
+        value["fixed"] = repaired.map(|finding| as_json_object(&finding)).collect();
+        value["diff"] = done.text(name).into();
+    }
+    value
 }
 
 /// A workflow command of GitHub Actions. What could end a property or the line is percent-encoded, as its toolkit does.

@@ -9,6 +9,7 @@ mod decrypt;
 mod encrypt;
 mod explain;
 mod finding;
+mod fix;
 mod identity;
 mod interrupt;
 mod list;

@@ -32,7 +32,7 @@ pub(super) fn order(
         return None;
     }
     let before = constraints(bench, verdicts, steps).ok()?;
-    let order = sorted(&before)?;
+    let order = sorted(&before.strict).or_else(|| sorted(&before.loose))?;
     let is_changed = order.iter().enumerate().any(|(place, &rule)| place != rule);
     (is_changed && is_better(bench, verdicts, &order, steps).ok()?).then_some(order)
 }
@@ -73,29 +73,47 @@ pub(super) fn tell(rules: &[Rule], order: &[usize], findings: &mut [Finding]) {
 }
 
 /// For each rule those that must come before it.
+#[derive(Default)]
+struct Constraints {
+    /// The specific before the general, and what meets in any other way as it is.
+    strict: Vec<Vec<usize>>,
+    /// The same without pairs of which the later rule lies wholly within a rule before both: none of its paths gets the
+    /// earlier one of the pair today, so nothing is lost where they change places.
+    loose: Vec<Vec<usize>>,
+}
+
 fn constraints(
     bench: &Bench<'_>,
     verdicts: &[Verdict],
     steps: &mut Steps,
-) -> Result<Vec<Vec<usize>>, TooLarge> {
-    let mut before: Vec<Vec<usize>> = vec![Vec::new(); verdicts.len()];
-    let mut add = |first: usize, second: usize| {
-        if let Some(before) = before.get_mut(second) {
-            before.push(first);
-        }
+) -> Result<Constraints, TooLarge> {
+    let mut all = Constraints {
+        strict: vec![Vec::new(); verdicts.len()],
+        loose: vec![Vec::new(); verdicts.len()],
     };
     for (later, verdict) in verdicts.iter().enumerate() {
+        let mut is_within_earlier = false;
         for &earlier in &verdict.meeting {
             let in_earlier = bench.contains(earlier, later, steps)?;
             let in_later = bench.contains(later, earlier, steps)?;
-            match (in_earlier, in_later) {
-                (true, false) => add(later, earlier),
-                (false, false) if bench.same_meaning(earlier, later) => {}
-                _ => add(earlier, later),
+            let (first, second, is_loose) = match (in_earlier, in_later) {
+                (true, false) => {
+                    is_within_earlier = true;
+                    (later, earlier, true)
+                }
+                (false, false) if bench.same_meaning(earlier, later) => continue,
+                (false, false) => (earlier, later, !is_within_earlier),
+                (_, true) => (earlier, later, true),
+            };
+            if let Some(before) = all.strict.get_mut(second) {
+                before.push(first);
+            }
+            if is_loose && let Some(before) = all.loose.get_mut(second) {
+                before.push(first);
             }
         }
     }
-    Ok(before)
+    Ok(all)
 }
 
 /// Each rule behind those that must come before it, and otherwise in the order of the file; `None` where they go in a

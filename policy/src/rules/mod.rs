@@ -5,12 +5,14 @@ mod decode;
 mod findings;
 mod groups;
 mod quorum;
+mod reorder;
 mod schema;
 mod unused;
 
 use std::{fmt, sync::OnceLock};
 
 pub use self::findings::{Finding, Related, Severity};
+pub use self::reorder::reordered;
 pub use crate::recipient::{KeyKind, Recipient, is_private_key};
 use crate::{
     pattern::{Pattern, PatternError},

@@ -305,3 +305,48 @@ proptest! {
         })?;
     }
 }
+
+#[test]
+fn orders_that_repair() {
+    let suggested = |patterns: &[&str]| analyse(&rules(patterns), &[]).suggested;
+    // The general rule first.
+    assert_eq!(suggested(&["^a/", "^a/b/", "^c/"]), Some(vec![1, 0, 2]));
+    assert_eq!(suggested(&["", "^a/", "^a/b"]), Some(vec![2, 1, 0]));
+    assert_eq!(
+        suggested(&["^x", "", "^a/", "^a/b"]),
+        Some(vec![0, 3, 2, 1])
+    );
+    // Nothing to repair, or nothing that an order repairs: twice the same, covered by several rules in part.
+    assert_eq!(suggested(&["^a/b/", "^a/", ""]), None);
+    assert_eq!(suggested(&["^a/", "^a/"]), None);
+    assert_eq!(suggested(&["", "^a/", ""]), Some(vec![1, 0, 2]));
+    assert_eq!(suggested(&["^a.*x", "^a.*[^x]$", "^a."]), None);
+    // Meets another rule on the way, which none of its paths gets today.
+    assert_eq!(suggested(&["^a/", "x$", "^a/b/"]), Some(vec![2, 0, 1]));
+    assert_eq!(
+        suggested(&["^c/", "^a/", "x$", "^a/b/"]),
+        Some(vec![0, 3, 1, 2])
+    );
+    // What meets in part stays in its order.
+    assert_eq!(suggested(&["", "^a/.*x", "^a/b"]), Some(vec![1, 2, 0]));
+    assert_eq!(suggested(&["x$", "^a/", "^a/b"]), Some(vec![0, 2, 1]));
+    let texts = |patterns: &[&str]| -> Vec<String> {
+        let findings = analyse(&rules(patterns), &[]).findings;
+        findings
+            .into_iter()
+            .filter(|finding| finding.severity == Severity::Error)
+            .filter_map(|finding| finding.hint)
+            .collect()
+    };
+    assert_eq!(
+        texts(&["", "^a/"]),
+        [
+            "move it to the end (the whole order, by line: 4, 2); secretsctl check --fix does it",
+            "move it before the rule in line 2 (the whole order, by line: 4, 2); secretsctl check --fix does it",
+        ]
+    );
+    assert_eq!(
+        texts(&["^a/", "^a/"]),
+        ["move it before the rule that is more general, or remove it"]
+    );
+}
