@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Steps for one question, so that a single bad pattern does not take all.
-const STEPS_FOR_ONE: u64 = 5_000_000;
+const STEPS_FOR_ONE: u64 = 3_000_000;
 /// What a question costs however soon it is answered.
 const STEPS_TO_ASK: u64 = 200;
 
@@ -23,6 +23,13 @@ pub(super) struct Languages {
 /// What may still be spent on questions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Steps(pub(super) u64);
+
+impl Steps {
+    /// Whether no further question can be asked.
+    pub(super) fn are_spent(self) -> bool {
+        self.0 < STEPS_TO_ASK
+    }
+}
 
 /// Of a pattern that does not compile: nothing.
 #[derive(Default)]

@@ -29,7 +29,7 @@ use self::{
 use crate::rules::{Finding, Position, Rule, Rules, Severity};
 
 /// Steps for one analysis, some seconds of work.
-const STEPS: u64 = 100_000_000;
+const STEPS: u64 = 50_000_000;
 /// The least that a rule gets of them at first.
 const LEAST_STEPS: u64 = 2_000;
 /// Rules from which on no samples are compared, which takes the square of their number.

@@ -84,6 +84,10 @@ impl Bench<'_> {
                 }
                 Err(TooLarge) => verdict.meeting_is_known = false,
             }
+            if steps.are_spent() {
+                verdict.meeting_is_known = false;
+                break;
+            }
         }
         is_complete &= verdict.meeting_is_known;
         match self
