@@ -11,6 +11,7 @@ mod by_rules;
 mod canary;
 mod check;
 mod check_fix;
+mod check_rules;
 mod cli;
 mod config;
 mod control;

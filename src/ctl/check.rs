@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     check::{self, Finding, Report},
-    error::Result,
+    error::{Error, Position, Result},
     escape,
     files::{ReadLimit, read_any},
     limits::Limits,
@@ -125,7 +125,23 @@ fn look(place: &repository::Rules, limits: Limits) -> Result<Report> {
     let name = Path::new(place.file.file_name().unwrap_or_default());
     match read_rules(&place.file, &limits) {
         Ok(rules) if rules.are_present() => check::check(&place.root, name, &rules, limits),
-        Ok(_) => Err(no_rules().with_file(&place.file)),
+        // Perhaps the key is misspelt: then the first finding says so.
+        Ok(rules) => Err(
+            match rules
+                .findings()
+                .into_iter()
+                .find(|found| found.code == "unknown-key")
+            {
+                Some(found) => Error::new("no-rules", no_rules().message)
+                    .with_file(&place.file)
+                    .with_position(Position {
+                        line: found.position.line,
+                        column: found.position.column,
+                    })
+                    .with_hint(found.hint.unwrap_or_default()),
+                None => no_rules().with_file(&place.file),
+            },
+        ),
         // sops refuses the whole file, so there is nothing to compare with.
         Err(error) if error.code == "duplicate-key" => {
             Ok(Report::only(check::duplicate_key(name, error)))

@@ -130,7 +130,7 @@ impl Languages {
         self.ask(steps, |_, alphabet, budget| {
             common_path(
                 left.paths_from_start(),
-                right.from_start(),
+                right.machine_from_start(),
                 alphabet,
                 budget,
             )
@@ -153,7 +153,7 @@ impl Languages {
         let to = right
             .strict
             .as_ref()
-            .map_or_else(|| right.from_start(), |strict| &strict.machine);
+            .map_or_else(|| right.machine_from_start(), |strict| &strict.machine);
         let common = self.ask(steps, |_, alphabet, budget| {
             common_path(from, to, alphabet, budget)
         });
@@ -239,7 +239,7 @@ impl Languages {
 }
 
 impl Language {
-    fn from_start(&self) -> &Machine {
+    fn machine_from_start(&self) -> &Machine {
         let exact = self.from_start.as_ref();
         exact.map_or(&self.anywhere, |exact| &exact.machine)
     }

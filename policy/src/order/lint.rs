@@ -319,7 +319,7 @@ fn extend(node: &Node, heads: &mut Vec<Head>) {
             }
         }
         Node::Alternate(_) | Node::Class(_) | Node::Repeat { .. } | Node::Assertion(_) => {
-            finish(heads)
+            finish(heads);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Rules that no existing file needs, and the file that one was probably meant for.
 
 use super::{
+    bits::Bits,
     languages::Steps,
     verdict::{Bench, Verdict},
 };
@@ -31,10 +32,7 @@ pub(super) fn missing(bench: &Bench<'_>, verdicts: &[Verdict]) -> Vec<Finding> {
     rules
         .filter(|(rule, verdict)| {
             let is_told = verdict.matches_nothing || verdict.is_unreachable || verdict.is_catch_all;
-            let matches_no_file = bench
-                .files
-                .of(rule.index)
-                .is_some_and(|files| files.is_empty());
+            let matches_no_file = bench.files.of(rule.index).is_some_and(Bits::is_empty);
             has_files && matches_no_file && !is_told
         })
         .filter_map(|(rule, _)| {

@@ -109,19 +109,19 @@ impl Rules {
                 "remove the dash",
             ));
         }
-        for key in &self.unknown_keys {
-            if let Some(known) = schema::nearest_top(&key.text) {
-                let message = format!("sops ignores the key {:?}", key.text);
-                let hint = format!("did you mean {known}?");
-                let code = "unknown-key";
-                found.push(Finding::new(
-                    code,
-                    Severity::Warning,
-                    key.position,
-                    message,
-                    &hint,
-                ));
-            }
+        let top = self.unknown_keys.iter();
+        let top = top.map(|key| (key, schema::nearest_top(&key.text)));
+        let stores = self.unknown_store_keys.iter();
+        let stores = stores.map(|key| (key, schema::nearest_store(&key.text)));
+        for (key, known) in top.chain(stores) {
+            let Some(known) = known else { continue };
+            found.push(Finding::new(
+                "unknown-key",
+                Severity::Warning,
+                key.position,
+                format!("sops ignores the key {:?}", key.text),
+                &format!("did you mean {known}?"),
+            ));
         }
         for recipient in &self.unused {
             found.push(Finding::new(

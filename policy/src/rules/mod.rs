@@ -91,6 +91,8 @@ pub struct Rules {
     pub stores: Stores,
     /// Keys outside of the rules that sops does not know. Many only hold anchors.
     pub unknown_keys: Vec<Text>,
+    /// Keys of `stores` that sops does not know.
+    pub unknown_store_keys: Vec<Text>,
     /// Items of `creation_rules` that are null; sops drops them, and the rules behind them move up.
     pub dropped: Vec<Position>,
     /// Recipients that stand outside of the rules, to be named there, and are not.

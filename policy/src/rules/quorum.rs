@@ -3,13 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Finding, KeyKind, Position, Recipient, Rule, Settings, Severity};
-use crate::drift::{key, needed};
+use crate::{
+    drift::{key, needed},
+    recipient::looks_like,
+};
 
 impl Rule {
     /// About the recipients, their groups and how many groups are needed.
     pub(super) fn quorum_findings(&self, settings: &Settings, found: &mut Vec<Finding>) {
         let groups = &settings.key_groups;
         self.empty_groups(groups, found);
+        misplaced(groups, found);
         self.accidental_groups(groups, found);
         self.threshold_out_of_range(groups.len(), found);
         let alone = self.alone(groups, found);
@@ -168,6 +172,25 @@ impl Rule {
     fn group_position(&self, number: usize) -> Position {
         let group = self.keys.groups.get(number);
         group.map_or(self.position, |group| group.position)
+    }
+}
+
+/// Recipients in the field of another kind of key. sops takes any text for a fingerprint or an address, and fails when it
+/// encrypts.
+fn misplaced(groups: &[Vec<Recipient>], found: &mut Vec<Finding>) {
+    for member in groups.iter().flatten() {
+        let Some((kind, field)) = looks_like(&member.text) else {
+            continue;
+        };
+        if kind != member.kind {
+            found.push(Finding::new(
+                "invalid-recipient",
+                Severity::Error,
+                member.position,
+                format!("this key is of the kind {field}, and stands in a field for another one"),
+                &format!("name it below {field}"),
+            ));
+        }
     }
 }
 

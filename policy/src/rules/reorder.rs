@@ -111,7 +111,7 @@ impl<'s> List<'s> {
     fn end_of(&self, id: NodeId) -> usize {
         let mut end = 0;
         self.visit(id, &mut |node| {
-            end = end.max(self.stream.node(node).span.end)
+            end = end.max(self.stream.node(node).span.end);
         });
         end
     }
