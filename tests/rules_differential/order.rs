@@ -5,7 +5,10 @@
 //! for. So a rule that it takes for unreachable although it is not, and one that it takes for reached although it is not,
 //! are both seen.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    io::{self, Write as _},
+};
 
 use policy::{
     order::{Order, analyse},
@@ -52,7 +55,7 @@ fn the_order_of_rules_is_what_every_short_path_says() {
             wrong.push(format!("{complaint}\n  {:?}", list.patterns));
         }
     }
-    println!("{count} rule lists: {counts:?}");
+    let _ = writeln!(io::stderr(), "{count} rule lists: {counts:?}");
     let shown: Vec<_> = wrong.iter().take(10).cloned().collect();
     assert!(
         wrong.is_empty(),
@@ -199,7 +202,7 @@ impl List {
                 }
             }
             (None, Some((_, path))) => {
-                wrong.push(format!("{path:?} gets no rule, and nothing is said"))
+                wrong.push(format!("{path:?} gets no rule, and nothing is said"));
             }
             (None, None) => {}
         }
