@@ -3,9 +3,6 @@
 use super::{bits::Bits, languages::Languages, parallel};
 use crate::rules::Rule;
 
-/// Pairs of rule and file that are tried; some seconds of work.
-const MOST_TRIES: usize = 20_000_000;
-
 /// Files by number, in the order of their bytes.
 pub(super) struct Files<'f> {
     pub(super) paths: Vec<&'f str>,
@@ -16,7 +13,13 @@ pub(super) struct Files<'f> {
 }
 
 impl<'f> Files<'f> {
-    pub(super) fn new(rules: &[Rule], languages: &Languages, paths: &[&'f str]) -> Self {
+    /// At most `most_tries` pairs of rule and file are tried.
+    pub(super) fn new(
+        rules: &[Rule],
+        languages: &Languages,
+        paths: &[&'f str],
+        most_tries: usize,
+    ) -> Self {
         let mut paths = paths.to_vec();
         paths.sort_unstable();
         paths.dedup();
@@ -33,7 +36,7 @@ impl<'f> Files<'f> {
             .iter()
             .map(|range| {
                 tries = tries.saturating_add(range.len());
-                tries <= MOST_TRIES
+                tries <= most_tries
             })
             .collect();
         let matching = parallel::for_each(rules.len(), |rule| {

@@ -32,6 +32,8 @@ use crate::rules::{Finding, Position, Rule, Rules, Severity};
 const STEPS: u64 = 50_000_000;
 /// The least that a rule gets of them at first.
 const LEAST_STEPS: u64 = 2_000;
+/// Pairs of rule and file that are tried; some seconds of work.
+const MOST_TRIES: usize = 20_000_000;
 /// Rules from which on no samples are compared, which takes the square of their number.
 const MOST_SAMPLES: usize = 2_000;
 
@@ -56,7 +58,7 @@ pub struct Order {
 pub fn analyse(rules: &Rules, files: &[&str]) -> Order {
     let rules = rules.all();
     let languages = Languages::new(rules);
-    let files = Files::new(rules, &languages, files);
+    let files = Files::new(rules, &languages, files, MOST_TRIES);
     let bench = Bench {
         rules,
         languages: &languages,
@@ -91,6 +93,7 @@ pub fn analyse(rules: &Rules, files: &[&str]) -> Order {
     order.findings.extend(lint::patterns(&bench, &verdicts));
     order.findings.extend(nearest::missing(&bench, &verdicts));
     order.findings.extend(fallback(&bench, &mut steps));
+    order.findings.extend(too_many_files(&bench));
     order.findings.sort_by_key(|finding| finding.position);
     order
 }
@@ -155,6 +158,21 @@ fn not_analysed(rule: &Rule) -> Finding {
     let message = "whether every path of this rule is taken by earlier ones could not be worked out: the patterns are too large";
     let hint = "split the pattern, or make it simpler";
     Finding::new("not-analysed", Severity::Note, rule.position, message, hint)
+}
+
+/// Where there are too many rules and files to try each pair, what depends on files is not told of the last rules.
+fn too_many_files(bench: &Bench<'_>) -> Option<Finding> {
+    let mut rules = bench.rules.iter();
+    let first = rules.find(|rule| bench.files.of(rule.index).is_none())?;
+    let message = "which files this rule and those behind it match was not looked at: there are too many rules and files";
+    let hint = "begin the patterns with ^ and the name of a directory, so that few files come into question";
+    Some(Finding::new(
+        "not-analysed",
+        Severity::Note,
+        first.position,
+        message,
+        hint,
+    ))
 }
 
 /// Paths that no rule takes: sops then refuses to encrypt, which may be meant.

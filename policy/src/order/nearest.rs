@@ -14,6 +14,8 @@ use crate::{
 /// What is spent on the search for misspellings, in steps of the automata; and on one rule.
 const STEPS: u64 = 30_000_000;
 const STEPS_FOR_ONE: u64 = 2_000_000;
+/// Rules for which a file is looked for.
+const MOST_RULES: usize = 500;
 /// Files that other readings of a pattern are tried on, all rules together.
 const MOST_TRIES: usize = 2_000_000;
 /// Literals without which one character more or less is no misspelling but another pattern.
@@ -24,6 +26,7 @@ pub(super) fn missing(bench: &Bench<'_>, verdicts: &[Verdict]) -> Vec<Finding> {
     let mut search = Search {
         bench,
         steps: STEPS,
+        rules: MOST_RULES,
         tries: MOST_TRIES,
         containing: Steps(STEPS),
     };
@@ -44,6 +47,7 @@ pub(super) fn missing(bench: &Bench<'_>, verdicts: &[Verdict]) -> Vec<Finding> {
 
 struct Search<'b> {
     bench: &'b Bench<'b>,
+    rules: usize,
     steps: u64,
     tries: usize,
     containing: Steps,
@@ -67,6 +71,8 @@ impl Search<'_> {
     ///
     /// A file with a rule of its own is not it: host07 has files and host08 has none yet.
     fn nearest(&mut self, rule: &Rule, pattern: &Pattern) -> Option<(String, String)> {
+        self.rules = self.rules.checked_sub(1)?;
+        let prefix = self.bench.languages.prefix(rule.index);
         let covering: Vec<usize> = (0..self.bench.rules.len())
             .filter(|&other| {
                 other != rule.index
@@ -76,6 +82,7 @@ impl Search<'_> {
                         .of(other)
                         .is_some_and(|files| !files.is_empty())
             })
+            .filter(|&other| prefix.starts_with(self.bench.languages.prefix(other)))
             .filter(|&other| {
                 let contains = self.bench.contains(other, rule.index, &mut self.containing);
                 contains.unwrap_or_default()

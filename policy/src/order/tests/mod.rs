@@ -350,3 +350,20 @@ fn orders_that_repair() {
         ["move it before the rule that is more general, or remove it"]
     );
 }
+
+#[test]
+fn more_files_and_rules_than_are_tried() {
+    let paths = ["a/1", "a/2", "b/1"];
+    let known = |patterns: &[&str]| -> Vec<bool> {
+        let rules = rules(patterns);
+        let languages = Languages::new(rules.all());
+        let files = Files::new(rules.all(), &languages, &paths, 5);
+        files.matching.iter().map(Option::is_some).collect()
+    };
+    assert_eq!(known(&["a/", "b/"]), [true, false]);
+    // What starts elsewhere needs no trial.
+    assert_eq!(
+        known(&["^a/", "b/", "^c/", "^b/"]),
+        [true, true, true, false]
+    );
+}
