@@ -19,9 +19,10 @@ test: ## Everything that CI checks
 	RUSTDOCFLAGS='-D warnings' $(cargo) doc --quiet --locked --workspace --no-deps --document-private-items
 	$(cargo) test --quiet --locked --workspace
 
-differential: ## 10,000 random documents and rules, compared with real sops
+differential: ## 10,000 random documents, rules and orders of rules, compared with real sops and Go
 	contrib/setup test
 	SECRETSD_CASES=10000 SECRETSD_DIFFERENTIAL_PATTERNS=10000 SECRETSD_DIFFERENTIAL_CONFIGS=10000 \
+		SECRETSD_DIFFERENTIAL_ORDERS=10000 \
 		$(cargo) test --locked --test tests -- --nocapture differential
 
 bench: ## Measure against the bare cryptography and real sops

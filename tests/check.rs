@@ -117,6 +117,7 @@ creation_rules:
             "error catch-all-not-last .sops.yaml:3",
             "error dropped-rule .sops.yaml:5",
             "error rule-matches-nothing .sops.yaml:6",
+            "warning absolute-pattern .sops.yaml:6",
             "error private-key-in-rules .sops.yaml:8",
         ]
     );

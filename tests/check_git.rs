@@ -157,6 +157,7 @@ fn an_ignored_directory_that_a_rule_names() {
     assert_eq!(
         found(&ran),
         [
+            "note rule-matches-no-file .sops.yaml",
             "warning ignored-file deep/b.yaml",
             "warning ignored-file secrets/prod/a.yaml"
         ]

@@ -2,8 +2,10 @@
 
 pub(crate) mod codes;
 mod copies;
+mod diff;
 mod files;
 mod finding;
+mod fix;
 mod identities;
 mod key_material;
 mod plain;
@@ -28,6 +30,10 @@ use crate::{
     repository::{RULES, WRONG_NAME},
 };
 
+pub(crate) use self::{
+    diff::{Line, unified},
+    fix::{Fix, plan},
+};
 pub(crate) use finding::Finding;
 use scope::Scope;
 use view::Files;

@@ -6,7 +6,7 @@ use clap::builder::PossibleValuesParser;
 use policy::rules::Severity;
 
 use super::{
-    Context,
+    Context, fix,
     report::{github, human, json, sarif},
 };
 use crate::{
@@ -14,11 +14,11 @@ use crate::{
         self, Finding, Report, Request, View,
         codes::{CODES, Code},
     },
-    error::{Error, Result},
+    error::{Error, Position, Result},
     identity::identity_files,
     limits::Limits,
     output::Outcome,
-    repository::{self, find, no_rules, parse_rules},
+    repository::{self, find, no_rules, parse_rules, read_rules},
 };
 
 /// Prove the order of the rules and compare every file with its rule; needs no private key
@@ -53,6 +53,14 @@ pub(crate) struct Args {
         value_parser = PossibleValuesParser::new(CODES.iter().map(|code| code.name))
     )]
     explain: Option<String>,
+
+    /// Put the rules in the order that repairs unreachable rules, in place; shows the change first
+    #[arg(long, conflicts_with_all = ["staged", "since"])]
+    fix: bool,
+
+    /// With --fix: show the change, and write nothing
+    #[arg(long, requires = "fix")]
+    dry_run: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -95,6 +103,23 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     };
     let limits = Limits::default();
     let found = find(context.global.config_file.as_deref())?;
+    let fixed = match &found.rules {
+        Some(place) if args.fix => {
+            let name = PathBuf::from(place.file.file_name().unwrap_or_default());
+            match fix::run(&place.file, &limits, args.dry_run) {
+                Ok(done) => Some((done, name)),
+                // Told as a finding, or in its own way, by the check that follows.
+                Err(error)
+                    if error.code != "cannot-reorder"
+                        && read_rules(&place.file, &limits).is_err() =>
+                {
+                    None
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        _ => None,
+    };
     let (report, source) = match (&found.rules, &found.wrong_name) {
         (None, Some(wrong)) => {
             let name = Path::new(wrong.file_name().unwrap_or_default());
@@ -113,8 +138,20 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
             look(&place, request, limits)?
         }
     };
+    if let Some((done, name)) = &fixed
+        && format == Format::Human
+    {
+        done.print(name, args.dry_run, context)?;
+    }
+    let output = &mut context.output;
     match format {
-        Format::Json => output.json(&json::report(&report))?,
+        Format::Json => {
+            let mut value = json::report(&report);
+            if let Some((done, name)) = &fixed {
+                done.add_to(&mut value, name);
+            }
+            output.json(&value)?;
+        }
         Format::Sarif => output.json(&sarif::log(&report))?,
         Format::Github => {
             for finding in &report.findings {
@@ -142,7 +179,23 @@ fn look(
     let source = view.rules()?;
     let report = match parse_rules(source.expose(), &limits) {
         Ok(rules) if rules.are_present() => check::check(&view, &rules, source.expose()),
-        Ok(_) => Err(no_rules().with_file(&place.file)),
+        // Perhaps the key is misspelt: then the first finding says so.
+        Ok(rules) => Err(
+            match rules
+                .findings()
+                .into_iter()
+                .find(|found| found.code == "unknown-key")
+            {
+                Some(found) => Error::new("no-rules", no_rules().message)
+                    .with_file(&place.file)
+                    .with_position(Position {
+                        line: found.position.line,
+                        column: found.position.column,
+                    })
+                    .with_hint(found.hint.unwrap_or_default()),
+                None => no_rules().with_file(&place.file),
+            },
+        ),
         // sops refuses the whole file, so there is nothing to compare with.
         Err(error) if error.code == "duplicate-key" => {
             Ok(Report::only(check::duplicate_key(name, error)))

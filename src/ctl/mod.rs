@@ -9,6 +9,7 @@ mod completion;
 mod decrypt;
 mod encrypt;
 mod explain;
+mod fix;
 mod identity;
 mod interrupt;
 mod list;

@@ -160,7 +160,7 @@ fn file<'r>(
 ) -> File<'r> {
     let now = Groups::new(
         state.key_groups.iter().map(|group| {
-            let member = |(kind, text): &(_, String)| (drift::key(*kind, text), text.clone());
+            let member = |(kind, text): &(_, String)| (drift::address(*kind, text), text.clone());
             group.iter().map(member).collect()
         }),
         state.shamir_threshold,
@@ -170,7 +170,7 @@ fn file<'r>(
             settings.key_groups.iter().map(|group| {
                 let members = group.iter();
                 members
-                    .map(|one| (drift::key(one.kind, &one.text), one.text.clone()))
+                    .map(|one| (drift::address(one.kind, &one.text), one.text.clone()))
                     .collect()
             }),
             settings.shamir_threshold,

@@ -49,6 +49,17 @@ impl Pattern {
         })
     }
 
+    /// Compiles a tree that was made from others. `None` where the automaton is too large.
+    pub(crate) fn of(tree: Node) -> Option<Self> {
+        let regex = compile::compile(&tree).ok()?;
+        Some(Self {
+            source: String::new(),
+            beginning: beginning(&tree),
+            tree,
+            regex,
+        })
+    }
+
     /// The text that was parsed.
     pub fn source(&self) -> &str {
         &self.source
