@@ -598,3 +598,27 @@ fn hostile_repositories() {
         "{ran}"
     );
 }
+
+/// Hosts of Git repositories call files by their place from the top.
+#[test]
+fn rules_below_the_top_of_the_work_tree() {
+    let Some(dir) = repository("rules_below_the_top_of_the_work_tree") else {
+        return;
+    };
+    dir.write("ops/.sops.yaml", rules("^secrets/", A));
+    dir.write("ops/secrets/a.yaml", "password: hunter2\n");
+    let ops = dir.join("ops");
+    let github = run(ctl(["check", "--format", "github"]).current_dir(&ops)).expect(1);
+    assert!(
+        github.text().contains("::error file=ops/secrets/a.yaml,"),
+        "{github}"
+    );
+    let sarif = run(ctl(["check", "--format", "sarif"]).current_dir(&ops)).expect(1);
+    assert!(
+        sarif.text().contains("\"uri\":\"ops/secrets/a.yaml\""),
+        "{sarif}"
+    );
+    let ran = check(&ops, &[]).expect(1);
+    assert_eq!(ran.json()["place"], "ops/");
+    assert!(found(&ran).contains(&"error plaintext-file secrets/a.yaml".to_owned()));
+}

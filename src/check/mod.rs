@@ -55,6 +55,8 @@ pub(crate) struct Allowance {
 pub(crate) struct Report {
     /// The rules first, then file by file.
     pub(crate) findings: Vec<Finding>,
+    /// The repository from the top of its Git work tree: what hosts of Git repositories call files by.
+    pub(crate) place: PathBuf,
     /// What comments in the rules allow.
     pub(crate) allowed: Vec<Allowance>,
     /// Files that were looked at.
@@ -67,6 +69,7 @@ impl Report {
     pub(crate) fn only(finding: Finding) -> Self {
         Self {
             findings: vec![finding],
+            place: PathBuf::new(),
             allowed: Vec::new(),
             files: 0,
             rules: 0,
@@ -122,6 +125,7 @@ pub(crate) fn check(view: &View, rules: &Rules, source: &[u8]) -> Result<Report>
     let in_scope = files.all.iter().filter(|(file, _)| scope.has(file));
     Ok(Report {
         findings,
+        place: view.place(),
         allowed,
         files: in_scope.count(),
         rules: rules.all().len(),

@@ -135,6 +135,11 @@ impl View {
         })
     }
 
+    /// The repository from the top of its Git work tree; empty without one.
+    pub(super) fn place(&self) -> PathBuf {
+        self.git.as_ref().map(Git::place).unwrap_or_default()
+    }
+
     /// The text of the rules.
     pub(crate) fn rules(&self) -> Result<Secret> {
         let Some(staged) = &self.staged else {

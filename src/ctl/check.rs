@@ -155,7 +155,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         Format::Sarif => output.json(&sarif::log(&report))?,
         Format::Github => {
             for finding in &report.findings {
-                output.line(&github::annotation(finding))?;
+                output.line(&github::annotation(finding, &report.place))?;
             }
         }
         Format::Human => human::print(&report, &source, output)?,

@@ -120,6 +120,11 @@ impl Git {
         }))
     }
 
+    /// The directory that was asked about, from the top of the work tree.
+    pub(crate) fn place(&self) -> PathBuf {
+        PathBuf::from(OsStr::from_bytes(&self.prefix))
+    }
+
     /// Whether the index has this file, or another repository is responsible for it: that of a submodule.
     pub(crate) fn tracks(&self, path: &Path) -> bool {
         let path = self.full(path);

@@ -28,9 +28,9 @@ pub(crate) fn log(report: &Report) -> Value {
     let found = report
         .findings
         .iter()
-        .map(|finding| Value::from(result(finding, &numbers)));
+        .map(|finding| Value::from(result(finding, &report.place, &numbers)));
     let allowed = report.allowed.iter().map(|allowed| {
-        let mut result = result(&allowed.finding, &numbers);
+        let mut result = result(&allowed.finding, &report.place, &numbers);
         let reason = escape::text(&allowed.reason);
         let suppression = json!([{"kind": "inSource", "justification": reason}]);
         result.insert("suppressions".to_owned(), suppression);
@@ -66,7 +66,8 @@ fn one_line(text: &str) -> String {
     text.replace('\n', " ")
 }
 
-fn result(finding: &Finding, numbers: &BTreeMap<&str, usize>) -> Map<String, Value> {
+fn result(finding: &Finding, place: &Path, numbers: &BTreeMap<&str, usize>) -> Map<String, Value> {
+    let file = place.join(&finding.file);
     let mut message = finding.message.clone();
     // Writing to a string cannot fail.
     if let Some(witness) = &finding.witness {
@@ -85,13 +86,13 @@ fn result(finding: &Finding, numbers: &BTreeMap<&str, usize>) -> Map<String, Val
         "message".to_owned(),
         json!({"text": escape::text(&message)}),
     );
-    let place = location(&finding.file, finding.position, None);
-    members.insert("locations".to_owned(), json!([place]));
+    let main = location(&file, finding.position, None);
+    members.insert("locations".to_owned(), json!([main]));
     if !finding.related.is_empty() {
         let related = finding
             .related
             .iter()
-            .map(|related| location(&finding.file, related.position, Some(&related.message)));
+            .map(|related| location(&file, related.position, Some(&related.message)));
         members.insert("relatedLocations".to_owned(), related.collect());
     }
     members
