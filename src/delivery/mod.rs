@@ -15,14 +15,18 @@ mod by_rules;
 mod check;
 mod contents;
 mod desired;
+mod draft;
 mod generation;
 mod guard;
 mod links;
 mod mounts;
 mod owners;
+mod parallel;
 mod reconcile;
+mod removal;
 mod report;
 mod runtime;
+mod settle;
 mod state;
 mod template;
 mod templates;
@@ -64,15 +68,15 @@ impl Delivery {
     /// Prepares the runtime directory of `config` and looks at what is there.
     pub(crate) fn open(config: &Config) -> Result<Self> {
         let runtime = Runtime::prepare(&config.runtime_directory, &config.allow_filesystems)?;
-        generation::remove_draft(&runtime)?;
-        let numbers = generation::numbers(&runtime)?;
+        removal::remove_draft(&runtime)?;
+        let numbers = removal::numbers(&runtime)?;
         // Without a link (somebody removed it, or the first switch was interrupted) the newest complete one counts.
         let current = runtime
             .current()
             .filter(|number| numbers.contains(number))
             .or(numbers.last().copied());
         for number in numbers.iter().filter(|number| Some(**number) > current) {
-            generation::remove(&runtime, *number)?;
+            removal::remove(&runtime, *number)?;
         }
         Memory::prune(&runtime, |number| {
             numbers.contains(&number) && Some(number) <= current
@@ -127,11 +131,11 @@ impl Delivery {
     /// taken away keeps nothing else in place; the first such error is returned.
     pub(crate) fn remove(self) -> Result<()> {
         let mut results = vec![self.runtime.remove_link()];
-        match generation::numbers(&self.runtime) {
+        match removal::numbers(&self.runtime) {
             Ok(numbers) => results.extend(
                 numbers
                     .into_iter()
-                    .map(|number| generation::remove(&self.runtime, number)),
+                    .map(|number| removal::remove(&self.runtime, number)),
             ),
             Err(error) => results.push(Err(error)),
         }

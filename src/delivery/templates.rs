@@ -8,7 +8,8 @@ use std::{
 use super::{
     check::Check,
     desired::TemplateWork,
-    generation::{Placed, Previous, Refused},
+    draft::{Placed, Refused},
+    generation::Previous,
     state::OutputRecord,
     template,
     work::{Done, Work},

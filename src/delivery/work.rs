@@ -7,7 +7,7 @@ use super::{
     check::Check,
     contents::{Contents, Value},
     desired::{Unit, Wanted},
-    generation::{Draft, Placed, Refused},
+    draft::{Draft, Placed, Refused},
     guard::Guard,
     state::{FileRecord, OutputRecord},
 };
