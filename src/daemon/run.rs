@@ -50,6 +50,8 @@ pub(super) struct Daemon {
     plugins: Cancel,
     pending: Option<Pending>,
     retry: Retry,
+    /// Whether the job that runs is what nobody waits for.
+    is_upkeep: bool,
     /// Until the first job has ended.
     is_first: bool,
     /// Name and cause of what is degraded.
@@ -89,6 +91,7 @@ impl Daemon {
             job: None,
             pending: None,
             retry: Retry::default(),
+            is_upkeep: false,
             is_first: true,
             causes: BTreeMap::new(),
             shown,
@@ -142,11 +145,12 @@ impl Daemon {
         }
         match self.worker {
             Some(worker) if remove => worker.remove(),
+            Some(worker) => worker.close(),
             None if remove => Err(Error::new(
                 "busy",
                 "cannot take the delivered files away: a delivery does not end",
             )),
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
@@ -237,6 +241,18 @@ impl Daemon {
         }));
     }
 
+    /// What nobody waits for is done after each job.
+    fn get_ready(&mut self) {
+        let Some(mut worker) = self.worker.take_if(|worker| worker.is_unready()) else {
+            return;
+        };
+        self.is_upkeep = true;
+        self.job = Some(tokio::task::spawn_blocking(move || {
+            let outcome = worker.get_ready();
+            (worker, outcome)
+        }));
+    }
+
     fn finish(&mut self, worker: Worker, outcome: Outcome) -> Result<()> {
         let facts = worker.facts();
         match outcome {
@@ -270,6 +286,9 @@ impl Daemon {
         self.is_first = false;
         self.worker = Some(worker);
         self.service.ready(&self.shown.borrow().status);
+        if !std::mem::take(&mut self.is_upkeep) {
+            self.get_ready();
+        }
         Ok(())
     }
 

@@ -48,7 +48,7 @@ pub(super) enum Outcome {
     /// The delivery as a whole failed; the previous generation stays.
     Failed(Error),
     Reconciled(Report),
-    /// It was time to compare, and nothing is different.
+    /// Nothing is different, and nobody waits for an answer.
     Same,
 }
 
@@ -88,6 +88,30 @@ impl Worker {
         if change.settings {
             self.reload_settings();
         }
+        self.reconcile()
+    }
+
+    /// Whether [`Worker::get_ready`] has something to do.
+    pub(super) fn is_unready(&self) -> bool {
+        self.delivery.is_unready()
+    }
+
+    /// Does what the next change would otherwise have to wait for. Blocks.
+    pub(super) fn get_ready(&mut self) -> Outcome {
+        match self.delivery.get_ready() {
+            Ok(true) => Outcome::Same,
+            Ok(false) => {
+                tracing::info!("a delivered file was changed by somebody else; delivering again");
+                self.reconcile()
+            }
+            Err(error) => {
+                tracing::debug!(%error, "cannot prepare the next generation");
+                Outcome::Same
+            }
+        }
+    }
+
+    fn reconcile(&mut self) -> Outcome {
         match self.delivery.reconcile(&self.config, &self.identities) {
             Ok(report) => Outcome::Reconciled(report),
             Err(error) => Outcome::Failed(error),
@@ -124,6 +148,11 @@ impl Worker {
         self.delivery.has_last_good()
     }
 
+    /// Ends; what was delivered stays.
+    pub(super) fn close(self) -> Result<()> {
+        self.delivery.close()
+    }
+
     /// Takes away everything that was delivered.
     pub(super) fn remove(self) -> Result<()> {
         self.delivery.remove()
@@ -131,6 +160,7 @@ impl Worker {
 
     /// A configuration that cannot be used changes nothing and is reported.
     fn reload_settings(&mut self) {
+        self.delivery.start_over();
         let loaded = self.source.load().map_err(first).and_then(|config| {
             self.refuse_what_needs_a_restart(&config)?;
             Ok(config)

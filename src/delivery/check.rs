@@ -73,6 +73,26 @@ impl Check<'_> {
         (outcome.outputs.len() == self.memory.outputs.len()).then_some(outcome)
     }
 
+    /// Delivered paths whose content may be another one now: those of files that are not as they were, or not there, and
+    /// of all templates.
+    pub(super) fn stale(&self, desired: &Desired<'_>) -> Vec<&str> {
+        let mut same: HashMap<&str, bool> = HashMap::new();
+        for unit in &desired.units {
+            let is_same = self.is_same(unit);
+            let of_file = same.entry(&unit.file).or_insert(true);
+            *of_file = *of_file && is_same;
+        }
+        let is_stale = |record: &OutputRecord| {
+            let file = record.file.as_deref();
+            !file.is_some_and(|file| same.get(file).is_some_and(|same| *same))
+        };
+        let outputs = self.memory.outputs.iter();
+        outputs
+            .filter(|(_, record)| is_stale(record))
+            .map(|(location, _)| &**location)
+            .collect()
+    }
+
     fn as_it_is(&self, wanted: Wanted, file: Option<Arc<str>>) -> Option<Done> {
         let record = self.memory.outputs.get(&wanted.location)?;
         let same = wanted
@@ -101,12 +121,6 @@ impl Check<'_> {
                 .map(|(location, _)| self.at(Arc::clone(location))),
         );
         wanted
-    }
-
-    /// Whether nothing that decides the content has changed since the last generation, and the generation is as it was
-    /// written.
-    pub(super) fn is_clean(&self, unit: &Unit) -> bool {
-        self.is_same(unit) && self.is_intact(unit)
     }
 
     /// Whether nothing that decides the content has changed since the last generation.

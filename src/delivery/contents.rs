@@ -131,7 +131,8 @@ impl Work<'_> {
 
     /// The keyed hash of the data key of a file that has changed; nothing where it cannot be opened.
     pub(super) fn data_key_of(&self, unit: &Unit) -> Option<String> {
-        if self.is_clean(unit) {
+        // One that is opened again although it is the same keeps its key, which is remembered.
+        if self.is_same(unit) {
             return None;
         }
         let Inputs {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, Gid, Mode, OFlags, Uid},
+    fs::{AtFlags, Gid, Mode, OFlags, Stat, Uid},
     io::Errno,
 };
 
@@ -17,6 +17,7 @@ use super::{
     generation::{Attributes, Fingerprint, Previous, describe, directory_flags, us, whole},
     removal::remove_tree,
     runtime::{DIRECTORY_MODE, Runtime},
+    spare::Spare,
 };
 use crate::{
     error::{Error, Result},
@@ -31,9 +32,21 @@ const DRAFT_MODE: u32 = 0o700;
 /// A generation that is being written. Unless it is [committed](Self::commit), it disappears.
 pub(super) struct Draft<'r> {
     runtime: &'r Runtime,
-    directory: OwnedFd,
+    pub(super) directory: OwnedFd,
     made: Mutex<HashSet<String>>,
-    committed: bool,
+    /// Where it was begun with the files of the generation before.
+    begun: Option<Begun>,
+    /// Whether its directory stays when this is dropped.
+    stays: bool,
+}
+
+/// What has become of the files that a draft was begun with.
+#[derive(Default)]
+struct Begun {
+    /// Taken back before anything was written.
+    cleared: HashSet<String>,
+    /// Written since, in place of what was there.
+    written: Mutex<HashSet<String>>,
 }
 
 /// A file that was put into a generation.
@@ -67,8 +80,62 @@ impl<'r> Draft<'r> {
             runtime,
             directory,
             made: Mutex::default(),
-            committed: false,
+            begun: None,
+            stays: false,
         })
+    }
+
+    /// Goes on with what was begun, but for the files at `stale`: the generation before may hold something else there.
+    pub(super) fn resume<'l>(
+        runtime: &'r Runtime,
+        spare: Spare,
+        stale: impl Iterator<Item = &'l str>,
+    ) -> Result<Self> {
+        let mut draft = Self {
+            runtime,
+            directory: spare.directory,
+            made: Mutex::default(),
+            begun: None,
+            stays: false,
+        };
+        let mut begun = Begun::default();
+        for location in stale {
+            draft.clear(location)?;
+            begun.cleared.insert(location.to_owned());
+        }
+        draft.begun = Some(begun);
+        Ok(draft)
+    }
+
+    /// Whether it was begun with the files of the generation before.
+    pub(super) fn is_begun(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    /// Leaves it as it is, for [`Draft::resume`].
+    pub(super) fn set_aside(mut self, of: u64) -> Result<Spare> {
+        let directory = rustix::io::fcntl_dupfd_cloexec(&self.directory, 3)
+            .map_err(|error| whole(&self.runtime.base, error))?;
+        self.stays = true;
+        Ok(Spare { directory, of })
+    }
+
+    /// Takes a file back, and the directories that are left empty.
+    fn clear(&self, location: &str) -> Result<()> {
+        let failed = |error: Errno| whole(&self.runtime.base, error);
+        match rustix::fs::unlinkat(&self.directory, location, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(failed(error)),
+        }
+        let mut left = location;
+        while let Some((parents, _)) = left.rsplit_once('/') {
+            match rustix::fs::unlinkat(&self.directory, parents, AtFlags::REMOVEDIR) {
+                Ok(()) => left = parents,
+                Err(Errno::NOTEMPTY | Errno::EXIST) => break,
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Ok(())
     }
 
     /// Writes a new file. Nobody else can reach it before it is complete and has its owner.
@@ -79,6 +146,12 @@ impl<'r> Draft<'r> {
         attributes: &Attributes,
     ) -> Result<Fingerprint, Refused> {
         self.make_directories(location)?;
+        if let Some(begun) = &self.begun {
+            let mut written = begun.written.lock().unwrap_or_else(PoisonError::into_inner);
+            if written.insert(location.to_owned()) && !begun.cleared.contains(location) {
+                self.discard(location);
+            }
+        }
         let failed = |error: Errno| self.refused(location, error);
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -134,6 +207,12 @@ impl<'r> Draft<'r> {
         fingerprint: &Fingerprint,
         attributes: &Attributes,
     ) -> Result<bool, Refused> {
+        // What it was begun with was looked at then, and is looked at again after this change.
+        if let Some(begun) = &self.begun
+            && !begun.cleared.contains(location)
+        {
+            return Ok(true);
+        }
         if !previous.has(location, fingerprint, attributes) {
             return Ok(false);
         }
@@ -238,13 +317,13 @@ impl<'r> Draft<'r> {
             .map_err(|error| whole(&self.runtime.base, error))?;
         rustix::fs::renameat(base, DRAFT, base, number.to_string())
             .map_err(|error| whole(&self.runtime.base, error))?;
-        self.committed = true;
+        self.stays = true;
         let directory = rustix::io::fcntl_dupfd_cloexec(&self.directory, 3)
             .map_err(|error| whole(&self.runtime.base, error))?;
         Ok(Previous { number, directory })
     }
 
-    fn make_directories(&self, location: &str) -> Result<(), Refused> {
+    pub(super) fn make_directories(&self, location: &str) -> Result<(), Refused> {
         let Some((parents, _)) = location.rsplit_once('/') else {
             return Ok(());
         };
@@ -261,14 +340,24 @@ impl<'r> Draft<'r> {
                 continue;
             }
             let mode = Mode::from_raw_mode(DIRECTORY_MODE);
-            rustix::fs::mkdirat(&self.directory, directory, mode)
-                .map_err(|error| self.refused(location, error))?;
+            match rustix::fs::mkdirat(&self.directory, directory, mode) {
+                Err(Errno::EXIST) if self.has_directory(directory) => {}
+                result => result.map_err(|error| self.refused(location, error))?,
+            }
             // Past the umask.
             rustix::fs::chmodat(&self.directory, directory, mode, AtFlags::empty())
                 .map_err(|error| self.refused(location, error))?;
             made.insert(directory.to_owned());
         }
         Ok(())
+    }
+
+    /// Whether there is such a directory since the draft was begun.
+    fn has_directory(&self, path: &str) -> bool {
+        let status = || rustix::fs::statat(&self.directory, path, AtFlags::SYMLINK_NOFOLLOW);
+        let is_directory =
+            |status: Stat| rustix::fs::FileType::from_raw_mode(status.st_mode).is_dir();
+        self.is_begun() && status().is_ok_and(is_directory)
     }
 
     fn refused(&self, location: &str, error: Errno) -> Refused {
@@ -290,7 +379,7 @@ impl<'r> Draft<'r> {
 
 impl Drop for Draft<'_> {
     fn drop(&mut self) {
-        if !self.committed {
+        if !self.stays {
             // The next start removes what cannot be removed now.
             let _ = remove_tree(&self.runtime.base_dir, DRAFT);
         }

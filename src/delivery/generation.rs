@@ -97,7 +97,7 @@ fn read(directory: &OwnedFd, location: &str) -> std::io::Result<Secret> {
     result.map(|()| content)
 }
 
-fn is_file(status: &Stat) -> bool {
+pub(super) fn is_file(status: &Stat) -> bool {
     rustix::fs::FileType::from_raw_mode(status.st_mode).is_file()
 }
 

@@ -7,13 +7,16 @@
 //! 2. [`Delivery::reconcile`], as often as something may have changed. It opens only files that have changed, and writes
 //!    nothing when none has. One bad secret is degraded and keeps its last good value; an `Err` is about the whole (no
 //!    space, repository gone), and then the previous generation stays as it is.
-//! 3. [`Delivery::remove`] takes everything away (`--remove-on-exit`); without it delivered files stay.
+//! 3. [`Delivery::get_ready`], when nobody waits: the next generation is begun, so that a change costs what it changes.
+//! 4. [`Delivery::close`], or [`Delivery::remove`] which takes everything away (`--remove-on-exit`);
+//!    without it delivered files stay.
 //!
 //! No plaintext is kept in memory between two calls; what is remembered lies beside the secrets ([`state`]).
 
 mod by_rules;
 mod check;
 mod contents;
+mod delta;
 mod desired;
 mod draft;
 mod generation;
@@ -27,6 +30,7 @@ mod removal;
 mod report;
 mod runtime;
 mod settle;
+mod spare;
 mod state;
 mod template;
 mod templates;
@@ -42,6 +46,7 @@ use crate::{
 };
 use generation::Previous;
 use runtime::Runtime;
+use spare::Spare;
 use state::Memory;
 
 pub(crate) use mounts::FileSystem;
@@ -61,6 +66,10 @@ pub(crate) struct Delivery {
     /// The generation in place.
     previous: Option<Previous>,
     memory: Memory,
+    /// The generation whose state is written in full, where that of the one in place is written as a difference to it.
+    base: Option<u64>,
+    /// The next generation, as far as it could be written beforehand.
+    spare: Option<Spare>,
     seen: desired::SeenFiles,
 }
 
@@ -78,23 +87,25 @@ impl Delivery {
         for number in numbers.iter().filter(|number| Some(**number) > current) {
             removal::remove(&runtime, *number)?;
         }
-        Memory::prune(&runtime, |number| {
-            numbers.contains(&number) && Some(number) <= current
-        })?;
         let known = current.and_then(|number| {
             Some((
                 Previous::open(&runtime, number)?,
                 Memory::read(&runtime, number)?,
             ))
         });
-        let (previous, memory) = match known {
-            Some((previous, memory)) => (Some(previous), memory),
-            None => (None, Memory::empty()?),
+        let (previous, memory, base) = match known {
+            Some((previous, (memory, base))) => (Some(previous), memory, base),
+            None => (None, Memory::empty()?, None),
         };
+        Memory::prune(&runtime, |number| {
+            Some(number) == base || (numbers.contains(&number) && Some(number) <= current)
+        })?;
         Ok(Self {
             runtime,
             previous,
             memory,
+            base,
+            spare: None,
             seen: desired::SeenFiles::default(),
         })
     }
@@ -144,6 +155,7 @@ impl Delivery {
                 results.push(links::remove(link, &self.runtime.link.join(&**location)));
             }
         }
+        results.push(removal::remove_draft(&self.runtime));
         results.push(Memory::prune(&self.runtime, |_| false));
         results.push(self.runtime.dismantle());
         results.into_iter().collect()

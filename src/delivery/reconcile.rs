@@ -86,7 +86,12 @@ impl Delivery {
         let (mut outcome, draft) = match check.unchanged(&desired) {
             Some(outcome) => (outcome, None),
             None => {
-                let draft = Draft::create(&self.runtime)?;
+                let draft = match (self.spare.take(), &self.previous) {
+                    (Some(spare), Some(previous)) if spare.of == previous.number => {
+                        Draft::resume(&self.runtime, spare, check.stale(&desired).into_iter())?
+                    }
+                    _ => Draft::create(&self.runtime)?,
+                };
                 let outcome = deliver(check, &desired, &draft, seconds(now))?;
                 (outcome, Some(draft))
             }
@@ -98,6 +103,7 @@ impl Delivery {
             runtime: &self.runtime,
             previous: &mut self.previous,
             memory: &mut self.memory,
+            base: &mut self.base,
             first,
             now,
         }

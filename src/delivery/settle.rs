@@ -1,14 +1,14 @@
 //! The end of a reconciliation: what was written is put in place, remembered and reported.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::HashSet,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use super::{
-    Inputs,
+    Inputs, delta,
     draft::Draft,
     generation::Previous,
     links,
@@ -29,6 +29,8 @@ pub(super) struct Settling<'d> {
     pub(super) runtime: &'d Runtime,
     pub(super) previous: &'d mut Option<Previous>,
     pub(super) memory: &'d mut Memory,
+    /// See [`Delivery`](super::Delivery).
+    pub(super) base: &'d mut Option<u64>,
     /// Whether nothing was in place before.
     pub(super) first: bool,
     pub(super) now: SystemTime,
@@ -56,7 +58,7 @@ impl Settling<'_> {
             }
         }
         let memory = self.remember(&mut outcome);
-        let draft = draft.filter(|_| self.is_new(&outcome));
+        let draft = draft.filter(|_| self.is_new(&outcome, &memory));
         let old = std::mem::replace(self.memory, memory);
         if let Err(error) = self.put_in_place(draft, &old) {
             *self.memory = old;
@@ -71,21 +73,13 @@ impl Settling<'_> {
     }
 
     /// Whether what was written is another generation than the one in place.
-    fn is_new(&self, outcome: &Outcome) -> bool {
-        let written = outcome.outputs.iter().filter(|done| done.record.is_some());
+    fn is_new(&self, outcome: &Outcome, memory: &Memory) -> bool {
+        let mut written = outcome.outputs.iter().filter(|done| done.record.is_some());
         if self.previous.is_none() {
             // Where everything failed there is nothing to put in place.
             return written.count() > 0 || outcome.outputs.is_empty();
         }
-        let locations: BTreeSet<&str> =
-            written.clone().map(|done| &*done.wanted.location).collect();
-        written.clone().any(|done| done.new_file)
-            || !self
-                .memory
-                .outputs
-                .keys()
-                .map(|location| &**location)
-                .eq(locations)
+        written.any(|done| done.new_file) || !self.memory.outputs.keys().eq(memory.outputs.keys())
     }
 
     /// What to remember of this reconciliation.
@@ -134,6 +128,7 @@ impl Settling<'_> {
             };
             if self.memory != old {
                 self.memory.write(self.runtime, previous.number)?;
+                *self.base = None;
             }
             // Somebody removed the link, or the first switch was interrupted.
             if self.runtime.current() != Some(previous.number) {
@@ -144,7 +139,7 @@ impl Settling<'_> {
         let number = removal::numbers(self.runtime)?
             .last()
             .map_or(1, |last| last.saturating_add(1));
-        self.memory.write(self.runtime, number)?;
+        let base = self.remember_as(number, draft.is_begun(), old)?;
         let committed = draft.commit(number)?;
         if let Err(error) = self.runtime.switch_to(number) {
             // The next start would remove it too.
@@ -152,7 +147,27 @@ impl Settling<'_> {
             return Err(error);
         }
         *self.previous = Some(committed);
+        *self.base = base;
         Ok(())
+    }
+
+    /// Writes what is remembered of generation `number`, and answers which one it is the difference to. A draft that was
+    /// begun holds a small change, and its readers wait.
+    fn remember_as(&self, number: u64, is_begun: bool, old: &Memory) -> Result<Option<u64>> {
+        match self
+            .previous
+            .as_ref()
+            .filter(|_| is_begun && self.base.is_none())
+        {
+            Some(Previous { number: base, .. }) => {
+                delta::write(self.runtime, number, self.memory, old, *base)?;
+                Ok(Some(*base))
+            }
+            None => {
+                self.memory.write(self.runtime, number)?;
+                Ok(None)
+            }
+        }
     }
 
     fn make_links(&self, outcome: &mut Outcome, old: &Memory) {
@@ -199,7 +214,7 @@ impl Settling<'_> {
                 .map(|number| removal::remove(self.runtime, *number)),
         );
         results.push(Memory::prune(self.runtime, |number| {
-            number == current || kept.contains(&number)
+            number == current || Some(number) == *self.base || kept.contains(&number)
         }));
         // What cannot be removed keeps nothing else from being removed.
         results.into_iter().collect()

@@ -14,9 +14,10 @@ use rustix::{
     fs::{AtFlags, Mode, OFlags},
     io::Errno,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
+    delta,
     generation::{Attributes, Fingerprint},
     runtime::{Runtime, generation_number, unusable},
 };
@@ -25,7 +26,7 @@ use crate::error::Result;
 const PREFIX: &str = ".state-";
 const TEMPORARY: &str = ".state.new";
 /// Changes when the meaning of a field does; another version's file is not read, and everything is opened again.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 /// Bytes of the file.
 const SIZE: u64 = 1 << 30;
 const BUFFER: usize = 64 << 10;
@@ -184,44 +185,26 @@ impl Memory {
         }
     }
 
-    /// What is remembered of generation `number`; nothing when its file is missing or not ours.
-    pub(super) fn read(runtime: &Runtime, number: u64) -> Option<Self> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(
-            &runtime.base_dir,
-            format!("{PREFIX}{number}"),
-            flags,
-            Mode::empty(),
-        )
-        .ok()?;
-        let mut text = Vec::new();
-        File::from(file).take(SIZE).read_to_end(&mut text).ok()?;
-        let memory: Self = serde_json::from_slice(&text).ok()?;
+    /// What is remembered of generation `number`, and of which one that is written in full where it is a difference;
+    /// nothing when its file is missing or not ours.
+    pub(super) fn read(runtime: &Runtime, number: u64) -> Option<(Self, Option<u64>)> {
+        if let Some(memory) = Self::read_full(runtime, number) {
+            return Some((memory, None));
+        }
+        delta::read(runtime, number).map(|(memory, base)| (memory, Some(base)))
+    }
+
+    pub(super) fn read_full(runtime: &Runtime, number: u64) -> Option<Self> {
+        let memory: Self = read_json(runtime, &format!("{PREFIX}{number}"))?;
         (memory.version == VERSION).then_some(memory)
     }
 
     /// Remembers this of generation `number`: whole or not at all.
     pub(super) fn write(&self, runtime: &Runtime, number: u64) -> Result<()> {
-        let failed = |error: Errno| unusable(&runtime.base, format!("cannot be written: {error}"));
-        remove_file(runtime, TEMPORARY).map_err(failed)?;
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&runtime.base_dir, TEMPORARY, flags, Mode::RUSR | Mode::WUSR)
-            .map_err(failed)?;
-        // Not as one text first: it would be the largest piece of memory that a change needs.
-        let mut file = BufWriter::with_capacity(BUFFER, File::from(file));
-        let written = serde_json::to_writer(&mut file, self).map_err(std::io::Error::from);
-        written.and_then(|()| file.flush()).map_err(|error| {
-            let _ = remove_file(runtime, TEMPORARY);
-            failed(Errno::from_io_error(&error).unwrap_or(Errno::IO))
-        })?;
-        rustix::fs::renameat(
-            &runtime.base_dir,
-            TEMPORARY,
-            &runtime.base_dir,
-            format!("{PREFIX}{number}"),
-        )
-        .map_err(failed)
+        write_json(runtime, &format!("{PREFIX}{number}"), self)?;
+        // What was written as a difference is in it now.
+        let _ = remove_file(runtime, &format!("{}{number}", delta::PREFIX));
+        Ok(())
     }
 
     /// Removes what is remembered of generations that `keep` does not name.
@@ -234,7 +217,10 @@ impl Memory {
             let Ok(name) = entry.file_name().to_str() else {
                 continue;
             };
-            let stale = match name.strip_prefix(PREFIX) {
+            let number = name
+                .strip_prefix(PREFIX)
+                .or_else(|| name.strip_prefix(delta::PREFIX));
+            let stale = match number {
                 Some(number) => generation_number(number).is_none_or(|number| !keep(number)),
                 None => name == TEMPORARY,
             };
@@ -247,6 +233,31 @@ impl Memory {
         }
         Ok(())
     }
+}
+
+pub(super) fn read_json<T: DeserializeOwned>(runtime: &Runtime, name: &str) -> Option<T> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(&runtime.base_dir, name, flags, Mode::empty()).ok()?;
+    let mut text = Vec::new();
+    File::from(file).take(SIZE).read_to_end(&mut text).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+/// Writes a file whole or not at all.
+pub(super) fn write_json(runtime: &Runtime, name: &str, value: &impl Serialize) -> Result<()> {
+    let failed = |error: Errno| unusable(&runtime.base, format!("cannot be written: {error}"));
+    remove_file(runtime, TEMPORARY).map_err(failed)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(&runtime.base_dir, TEMPORARY, flags, Mode::RUSR | Mode::WUSR)
+        .map_err(failed)?;
+    // Not as one text first: it would be the largest piece of memory that a change needs.
+    let mut file = BufWriter::with_capacity(BUFFER, File::from(file));
+    let written = serde_json::to_writer(&mut file, value).map_err(std::io::Error::from);
+    written.and_then(|()| file.flush()).map_err(|error| {
+        let _ = remove_file(runtime, TEMPORARY);
+        failed(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    })?;
+    rustix::fs::renameat(&runtime.base_dir, TEMPORARY, &runtime.base_dir, name).map_err(failed)
 }
 
 fn remove_file(runtime: &Runtime, name: &str) -> rustix::io::Result<()> {
