@@ -1,6 +1,6 @@
 //! What the control socket shows, made from what the worker reports. No value is anywhere near.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use super::worker::Facts;
 use crate::{
@@ -8,8 +8,8 @@ use crate::{
     config::Config,
     control::{
         protocol::{
-            self, Degraded, Identity, Listed, Listing, Rekey, Reloaded, Repository, Runtime, State,
-            Status,
+            self, Degraded, Identity, Listed, Listing, Place, Rekey, Reloaded, Repository, Runtime,
+            State, Status,
         },
         server::Snapshot,
     },
@@ -52,8 +52,12 @@ pub(super) fn snapshot(config: &Config, facts: &Facts, report: &Report) -> Snaps
         },
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
+    // Without a slash at its end.
+    let directory: PathBuf = config.runtime_directory.components().collect();
+    let directory = text(&directory).into();
+    let secrets = report.secrets.iter();
     let listing = Listing {
-        secrets: report.secrets.iter().map(listed).collect(),
+        secrets: secrets.map(|secret| listed(secret, &directory)).collect(),
     };
     Snapshot {
         status,
@@ -131,10 +135,13 @@ fn degraded(report: &Report) -> Vec<Degraded> {
         .collect()
 }
 
-fn listed(secret: &SecretState) -> Listed {
+fn listed(secret: &SecretState, directory: &Arc<str>) -> Listed {
     Listed {
         name: Arc::clone(&secret.name),
-        path: text(&secret.path).into(),
+        path: match &secret.link {
+            Some(link) => Place::At(text(link).into()),
+            None => Place::Below(Arc::clone(directory), Arc::clone(&secret.location)),
+        },
         state: match secret.state {
             delivery::State::Delivered => protocol::SecretState::Delivered,
             delivery::State::Degraded { stale: true, .. } => protocol::SecretState::Degraded,

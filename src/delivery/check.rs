@@ -102,6 +102,7 @@ impl Check<'_> {
         same.then(|| Done {
             wanted,
             file,
+            since: Some(record.since),
             record: Some(record.clone()),
             new_file: false,
             new_content: false,
@@ -136,7 +137,9 @@ impl Check<'_> {
             self.memory
                 .outputs
                 .get(&named.wanted.location)
-                .is_some_and(|record| *record.source == *source && record.name == named.wanted.name)
+                .is_some_and(|record| {
+                    record.source.as_deref() == Some(&*source) && record.name == named.wanted.name
+                })
         })
     }
 

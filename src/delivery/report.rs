@@ -31,8 +31,10 @@ pub(crate) struct Report {
 #[derive(Clone, Debug)]
 pub(crate) struct SecretState {
     pub(crate) name: Arc<str>,
-    /// Where services find it: below the runtime directory, or its link elsewhere.
-    pub(crate) path: PathBuf,
+    /// Where services find it, below the runtime directory.
+    pub(crate) location: Arc<str>,
+    /// The link elsewhere that leads there, if there is one.
+    pub(crate) link: Option<PathBuf>,
     /// The source in the repository; absent for a template.
     pub(crate) file: Option<Arc<str>>,
     pub(crate) state: State,

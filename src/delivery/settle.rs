@@ -44,7 +44,7 @@ impl Settling<'_> {
         draft: Option<Draft<'_>>,
     ) -> Result<Report> {
         for done in &mut outcome.outputs {
-            let (Some(link), Some(_)) = (&done.wanted.link, &done.record) else {
+            let (Some(link), Some(_)) = (&done.wanted.link, done.since) else {
                 continue;
             };
             let target = self.runtime.link.join(&*done.wanted.location);
@@ -52,7 +52,8 @@ impl Settling<'_> {
                 done.cause.get_or_insert(Box::new(error));
                 // One that was made before stays with its last good value.
                 let before = self.memory.outputs.get(&done.wanted.location);
-                if before.is_none_or(|before| before.link != done.wanted.link) {
+                if before.is_none_or(|before| before.link.as_deref() != done.wanted.link.as_deref())
+                {
                     done.wanted.link = None;
                 }
             }
@@ -74,7 +75,7 @@ impl Settling<'_> {
 
     /// Whether what was written is another generation than the one in place.
     fn is_new(&self, outcome: &Outcome, memory: &Memory) -> bool {
-        let mut written = outcome.outputs.iter().filter(|done| done.record.is_some());
+        let mut written = outcome.outputs.iter().filter(|done| done.since.is_some());
         if self.previous.is_none() {
             // Where everything failed there is nothing to put in place.
             return written.count() > 0 || outcome.outputs.is_empty();
@@ -97,13 +98,11 @@ impl Settling<'_> {
             );
         }
         memory.files.append(&mut outcome.files);
-        for done in &outcome.outputs {
-            if let Some(record) = &done.record {
-                let mut record = record.clone();
-                record.link.clone_from(&done.wanted.link);
-                memory
-                    .outputs
-                    .insert(Arc::clone(&done.wanted.location), record);
+        let mut outputs = Vec::with_capacity(outcome.outputs.len());
+        for done in &mut outcome.outputs {
+            if let Some(mut record) = done.record.take() {
+                record.link = done.wanted.link.as_deref().map(Into::into);
+                outputs.push((Arc::clone(&done.wanted.location), record));
             }
             if done.cause.is_some() {
                 let since = self
@@ -117,6 +116,8 @@ impl Settling<'_> {
                     .insert(done.wanted.name.as_ref().to_owned(), since);
             }
         }
+        // All at once: made one by one it would take twice the memory.
+        memory.outputs = outputs.into_iter().collect();
         memory
     }
 
@@ -173,7 +174,7 @@ impl Settling<'_> {
     fn make_links(&self, outcome: &mut Outcome, old: &Memory) {
         let mut wanted: HashSet<PathBuf> = HashSet::new();
         for done in &mut outcome.outputs {
-            let (Some(link), Some(_)) = (&done.wanted.link, &done.record) else {
+            let (Some(link), Some(_)) = (&done.wanted.link, done.since) else {
                 continue;
             };
             wanted.insert(link.clone());
@@ -183,7 +184,11 @@ impl Settling<'_> {
             }
         }
         for (location, record) in &old.outputs {
-            let Some(link) = record.link.as_ref().filter(|link| !wanted.contains(*link)) else {
+            let Some(link) = record
+                .link
+                .as_ref()
+                .filter(|link| !wanted.contains(&***link))
+            else {
                 continue;
             };
             if let Err(error) = links::remove(link, &self.runtime.link.join(&**location)) {
@@ -241,7 +246,7 @@ impl Settling<'_> {
             let Done {
                 wanted,
                 file,
-                record,
+                since: in_place,
                 new_content,
                 cause,
                 ..
@@ -258,21 +263,16 @@ impl Settling<'_> {
                         .get(&*wanted.name)
                         .copied()
                         .unwrap_or(seconds(self.now));
-                    (State::degraded(cause, record.is_some()), since)
+                    (State::degraded(cause, in_place.is_some()), since)
                 }
-                None => (
-                    State::Delivered,
-                    record.map_or(seconds(self.now), |record| record.since),
-                ),
+                None => (State::Delivered, in_place.unwrap_or(seconds(self.now))),
             };
-            let path = wanted
-                .link
-                .unwrap_or_else(|| self.runtime.link.join(&*wanted.location));
             let since = UNIX_EPOCH + Duration::from_secs(since);
             let on_change = wanted.on_change;
             report.secrets.push(SecretState {
                 name: wanted.name,
-                path,
+                location: wanted.location,
+                link: wanted.link,
                 file,
                 state,
                 since,

@@ -3,10 +3,10 @@
 //! the secrets. No value is in it; of data keys it has keyed hashes, whose key is in it too and dies with it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs::File,
     io::{BufWriter, Read as _, Write as _},
-    path::PathBuf,
+    path::Path,
     sync::Arc,
 };
 
@@ -71,8 +71,9 @@ pub(super) struct OutputRecord {
     pub(super) name: Arc<str>,
     /// The source in the repository; absent for a template.
     pub(super) file: Option<Arc<str>>,
-    /// Hash of all that decided its content.
-    pub(super) source: Arc<str>,
+    /// Hash of all that decided its content; absent where the record of the file tells all, by rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) source: Option<Arc<str>>,
     /// Whether it was delivered by rules.
     pub(super) by_rules: bool,
     user: u32,
@@ -82,7 +83,8 @@ pub(super) struct OutputRecord {
     size: u64,
     modified: (i64, i64),
     /// The link elsewhere that was made for it.
-    pub(super) link: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) link: Option<Box<Path>>,
     /// When this content was delivered, in seconds since 1970.
     pub(super) since: u64,
 }
@@ -95,8 +97,7 @@ impl OutputRecord {
     pub(super) fn new(
         name: Arc<str>,
         file: Option<Arc<str>>,
-        source: Arc<str>,
-        by_rules: bool,
+        source: Option<Arc<str>>,
         attributes: Attributes,
         fingerprint: Fingerprint,
         since: u64,
@@ -109,9 +110,9 @@ impl OutputRecord {
         } = fingerprint;
         Self {
             name,
-            file,
+            by_rules: file.is_some() && source.is_none(),
             source,
-            by_rules,
+            file,
             user,
             group,
             mode,
@@ -188,10 +189,30 @@ impl Memory {
     /// What is remembered of generation `number`, and of which one that is written in full where it is a difference;
     /// nothing when its file is missing or not ours.
     pub(super) fn read(runtime: &Runtime, number: u64) -> Option<(Self, Option<u64>)> {
-        if let Some(memory) = Self::read_full(runtime, number) {
-            return Some((memory, None));
+        let (mut memory, base) = match Self::read_full(runtime, number) {
+            Some(memory) => (memory, None),
+            None => delta::read(runtime, number).map(|(memory, base)| (memory, Some(base)))?,
+        };
+        memory.share();
+        Some((memory, base))
+    }
+
+    /// Lets equal texts be one, as they are where they were not read.
+    fn share(&mut self) {
+        let mut known: HashSet<Arc<str>> = HashSet::new();
+        for (location, record) in &mut self.outputs {
+            if record.name == *location {
+                record.name = Arc::clone(location);
+            }
+            if let Some(file) = &mut record.file {
+                match known.get(file) {
+                    Some(same) => *file = Arc::clone(same),
+                    None => {
+                        known.insert(Arc::clone(file));
+                    }
+                }
+            }
         }
-        delta::read(runtime, number).map(|(memory, base)| (memory, Some(base)))
     }
 
     pub(super) fn read_full(runtime: &Runtime, number: u64) -> Option<Self> {

@@ -126,12 +126,11 @@ impl Work<'_> {
                 let since = before
                     .filter(|_| !placed.new_content)
                     .map_or(self.now, |before| before.since);
-                let source = work.source.as_str().into();
+                let source = Some(work.source.as_str().into());
                 let record = OutputRecord::new(
                     Arc::clone(&work.wanted.name),
                     None,
                     source,
-                    false,
                     *attributes,
                     placed.fingerprint,
                     since,
@@ -163,7 +162,7 @@ impl Check<'_> {
                 .outputs
                 .get(&work.wanted.location)
                 .is_some_and(|record| {
-                    *record.source == *work.source
+                    record.source.as_deref() == Some(&*work.source)
                         && record.name == work.wanted.name
                         && record.attributes() == *attributes
                         && self.previous.is_some_and(|previous| {
@@ -184,6 +183,7 @@ fn done(
     Done {
         wanted,
         file: None,
+        since: record.as_ref().map(|record| record.since),
         record,
         new_file: placed.new_file,
         new_content: placed.new_content,

@@ -36,6 +36,8 @@ pub(super) struct Done {
     pub(super) file: Option<Arc<str>>,
     /// The file in the generation; absent where there is not even a last good one.
     pub(super) record: Option<OutputRecord>,
+    /// Since when this content is in place, in seconds since 1970; absent where nothing is.
+    pub(super) since: Option<u64>,
     pub(super) new_file: bool,
     pub(super) new_content: bool,
     /// Why it is degraded, if it is.
@@ -116,7 +118,6 @@ impl Work<'_> {
             let Value {
                 wanted,
                 source,
-                by_rules,
                 content,
             } = value;
             let output = match (&wanted.attributes, content) {
@@ -145,7 +146,6 @@ impl Work<'_> {
                                 Arc::clone(&wanted.name),
                                 file,
                                 source,
-                                by_rules,
                                 *attributes,
                                 placed.fingerprint,
                                 since,
@@ -229,6 +229,7 @@ impl Work<'_> {
         Done {
             wanted,
             file,
+            since: record.as_ref().map(|record| record.since),
             record,
             new_file: placed.new_file,
             new_content: placed.new_content,
