@@ -28,7 +28,7 @@ pub(super) struct Check<'a> {
 }
 
 /// Delivered paths and what is remembered of them, by the path of their file in the repository.
-pub(super) type LeavesOf<'a> = HashMap<&'a str, Vec<(&'a Arc<str>, &'a OutputRecord)>>;
+pub(super) type LeavesOf<'a> = HashMap<&'a str, Vec<(&'a Arc<str>, &'a Arc<OutputRecord>)>>;
 
 /// Sorts what is remembered by files.
 pub(super) fn leaves_of(memory: &Memory) -> LeavesOf<'_> {
@@ -66,11 +66,9 @@ impl Check<'_> {
             outcome.add(done);
         }
         for template in &desired.templates {
-            outcome
-                .outputs
-                .push(self.as_it_is(template.wanted.clone(), None)?);
+            outcome.push(self.as_it_is(template.wanted.clone(), None)?);
         }
-        (outcome.outputs.len() == self.memory.outputs.len()).then_some(outcome)
+        (outcome.outputs().count() == self.memory.outputs.len()).then_some(outcome)
     }
 
     /// Delivered paths whose content may be another one now: those of files that are not as they were, or not there, and
@@ -103,7 +101,7 @@ impl Check<'_> {
             wanted,
             file,
             since: Some(record.since),
-            record: Some(record.clone()),
+            record: Some(Arc::clone(record)),
             new_file: false,
             new_content: false,
             cause: None,
@@ -163,7 +161,10 @@ impl Check<'_> {
     }
 
     /// What this file's delivery by rules consisted of.
-    fn delivered_by_rules(&self, unit: &Unit) -> impl Iterator<Item = (&Arc<str>, &OutputRecord)> {
+    fn delivered_by_rules(
+        &self,
+        unit: &Unit,
+    ) -> impl Iterator<Item = (&Arc<str>, &Arc<OutputRecord>)> {
         let leaves = self
             .leaves
             .get(&*unit.file)

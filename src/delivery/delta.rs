@@ -44,7 +44,8 @@ pub(super) fn write(
 
 /// What is remembered of generation `number` as a difference, and which one it is the difference to.
 pub(super) fn read(runtime: &Runtime, number: u64) -> Option<(Memory, u64)> {
-    let delta: Delta<FileRecord, OutputRecord> = read_json(runtime, &format!("{PREFIX}{number}"))?;
+    let delta: Delta<FileRecord, Arc<OutputRecord>> =
+        read_json(runtime, &format!("{PREFIX}{number}"))?;
     if delta.version != VERSION {
         return None;
     }

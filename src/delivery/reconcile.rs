@@ -32,14 +32,32 @@ use crate::{
 /// The outcome of all units and templates.
 #[derive(Default)]
 pub(super) struct Outcome {
-    pub(super) outputs: Vec<Done>,
+    /// By file of the repository, and templates; not as one list, which would be the largest piece of memory of all.
+    outputs: Vec<Vec<Done>>,
     pub(super) files: BTreeMap<String, FileRecord>,
     pub(super) notes: Vec<Error>,
 }
 
 impl Outcome {
+    pub(super) fn outputs(&self) -> impl Iterator<Item = &Done> {
+        self.outputs.iter().flatten()
+    }
+
+    pub(super) fn outputs_mut(&mut self) -> impl Iterator<Item = &mut Done> {
+        self.outputs.iter_mut().flatten()
+    }
+
+    pub(super) fn into_outputs(self) -> impl Iterator<Item = Done> {
+        self.outputs.into_iter().flatten()
+    }
+
+    /// Adds what belongs to no file of the repository.
+    pub(super) fn push(&mut self, done: Done) {
+        self.outputs.push(vec![done]);
+    }
+
     pub(super) fn add(&mut self, done: UnitDone) {
-        self.outputs.extend(done.outputs);
+        self.outputs.push(done.outputs);
         self.notes.extend(done.notes);
         // A file that was never opened leaves nothing to remember.
         if done.record != FileRecord::default() {
@@ -144,9 +162,10 @@ fn deliver(
         outcome.add(done);
     }
     if !desired.templates.is_empty() {
-        let values = Arc::new(Values::new(draft.reader()?, &outcome.outputs));
+        let values = Arc::new(Values::new(draft.reader()?, outcome.outputs()));
         for template in &desired.templates {
-            outcome.outputs.push(work.render(template, &values)?);
+            let done = work.render(template, &values)?;
+            outcome.push(done);
         }
     }
     Ok(outcome)

@@ -43,7 +43,7 @@ impl Settling<'_> {
         mut outcome: Outcome,
         draft: Option<Draft<'_>>,
     ) -> Result<Report> {
-        for done in &mut outcome.outputs {
+        for done in outcome.outputs_mut() {
             let (Some(link), Some(_)) = (&done.wanted.link, done.since) else {
                 continue;
             };
@@ -75,10 +75,10 @@ impl Settling<'_> {
 
     /// Whether what was written is another generation than the one in place.
     fn is_new(&self, outcome: &Outcome, memory: &Memory) -> bool {
-        let mut written = outcome.outputs.iter().filter(|done| done.since.is_some());
+        let mut written = outcome.outputs().filter(|done| done.since.is_some());
         if self.previous.is_none() {
             // Where everything failed there is nothing to put in place.
-            return written.count() > 0 || outcome.outputs.is_empty();
+            return written.next().is_some() || outcome.outputs().next().is_none();
         }
         written.any(|done| done.new_file) || !self.memory.outputs.keys().eq(memory.outputs.keys())
     }
@@ -98,10 +98,13 @@ impl Settling<'_> {
             );
         }
         memory.files.append(&mut outcome.files);
-        let mut outputs = Vec::with_capacity(outcome.outputs.len());
-        for done in &mut outcome.outputs {
+        let mut outputs = Vec::new();
+        for done in outcome.outputs_mut() {
             if let Some(mut record) = done.record.take() {
-                record.link = done.wanted.link.as_deref().map(Into::into);
+                let link = done.wanted.link.as_deref();
+                if record.link.as_deref() != link {
+                    Arc::make_mut(&mut record).link = link.map(Into::into);
+                }
                 outputs.push((Arc::clone(&done.wanted.location), record));
             }
             if done.cause.is_some() {
@@ -173,7 +176,7 @@ impl Settling<'_> {
 
     fn make_links(&self, outcome: &mut Outcome, old: &Memory) {
         let mut wanted: HashSet<PathBuf> = HashSet::new();
-        for done in &mut outcome.outputs {
+        for done in outcome.outputs_mut() {
             let (Some(link), Some(_)) = (&done.wanted.link, done.since) else {
                 continue;
             };
@@ -225,24 +228,20 @@ impl Settling<'_> {
         results.into_iter().collect()
     }
 
-    fn report(&self, outcome: Outcome, old: &Memory, generation: u64) -> Report {
+    fn report(&self, mut outcome: Outcome, old: &Memory, generation: u64) -> Report {
         let mut report = Report {
             generation,
             first: self.first,
-            notes: outcome.notes,
+            notes: std::mem::take(&mut outcome.notes),
             ..Report::default()
         };
-        let names: HashSet<&str> = outcome
-            .outputs
-            .iter()
-            .map(|done| &*done.wanted.name)
-            .collect();
+        let names: HashSet<&str> = outcome.outputs().map(|done| &*done.wanted.name).collect();
         let gone = old
             .outputs
             .values()
             .filter(|record| !names.contains(&*record.name));
         report.removed = gone.map(|record| record.name.as_ref().to_owned()).collect();
-        for done in outcome.outputs {
+        for done in outcome.into_outputs() {
             let Done {
                 wanted,
                 file,

@@ -64,7 +64,7 @@ impl Spare {
     fn begin(
         runtime: &Runtime,
         previous: &Previous,
-        outputs: &BTreeMap<Arc<str>, OutputRecord>,
+        outputs: &BTreeMap<Arc<str>, Arc<OutputRecord>>,
     ) -> Result<Option<Self>> {
         let failed = |error: Errno| whole(&runtime.base, error);
         let draft = Draft::create(runtime)?;

@@ -39,7 +39,7 @@ pub(super) struct Memory {
     /// By path in the repository.
     pub(super) files: BTreeMap<String, FileRecord>,
     /// By delivered path.
-    pub(super) outputs: BTreeMap<Arc<str>, OutputRecord>,
+    pub(super) outputs: BTreeMap<Arc<str>, Arc<OutputRecord>>,
     /// Since when a name is degraded, in seconds since 1970.
     pub(super) degraded: BTreeMap<String, u64>,
 }
@@ -65,8 +65,9 @@ pub(super) struct FileRecord {
     pub(super) complete: bool,
 }
 
-/// A delivered file. There may be very many, and the daemon keeps them all: hence the shared texts.
-#[derive(Clone, Deserialize, PartialEq, Serialize)]
+/// A delivered file. There may be very many, and the daemon keeps them all: hence the shared texts, and a record that
+/// stays as it is from one generation to the next.
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct OutputRecord {
     pub(super) name: Arc<str>,
     /// The source in the repository; absent for a template.
@@ -90,10 +91,6 @@ pub(super) struct OutputRecord {
 }
 
 impl OutputRecord {
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "one for each field, all of them needed"
-    )]
     pub(super) fn new(
         name: Arc<str>,
         file: Option<Arc<str>>,
@@ -101,14 +98,14 @@ impl OutputRecord {
         attributes: Attributes,
         fingerprint: Fingerprint,
         since: u64,
-    ) -> Self {
+    ) -> Arc<Self> {
         let Attributes { user, group, mode } = attributes;
         let Fingerprint {
             inode,
             size,
             modified,
         } = fingerprint;
-        Self {
+        Arc::new(Self {
             name,
             by_rules: file.is_some() && source.is_none(),
             source,
@@ -121,7 +118,7 @@ impl OutputRecord {
             modified,
             link: None,
             since,
-        }
+        })
     }
 
     pub(super) fn attributes(&self) -> Attributes {
@@ -133,22 +130,29 @@ impl OutputRecord {
     }
 
     /// The same content in another file.
-    pub(super) fn moved(&self, fingerprint: Fingerprint, attributes: Attributes) -> Self {
+    pub(super) fn moved(
+        self: &Arc<Self>,
+        fingerprint: Fingerprint,
+        attributes: Attributes,
+    ) -> Arc<Self> {
+        if self.fingerprint() == fingerprint && self.attributes() == attributes {
+            return Arc::clone(self);
+        }
         let Attributes { user, group, mode } = attributes;
         let Fingerprint {
             inode,
             size,
             modified,
         } = fingerprint;
-        Self {
+        Arc::new(Self {
             user,
             group,
             mode,
             inode,
             size,
             modified,
-            ..self.clone()
-        }
+            ..Self::clone(self)
+        })
     }
 
     pub(super) fn fingerprint(&self) -> Fingerprint {
@@ -201,6 +205,7 @@ impl Memory {
     fn share(&mut self) {
         let mut known: HashSet<Arc<str>> = HashSet::new();
         for (location, record) in &mut self.outputs {
+            let record = Arc::make_mut(record);
             if record.name == *location {
                 record.name = Arc::clone(location);
             }

@@ -34,7 +34,7 @@ struct Value {
 
 impl Values {
     /// The secrets among `outputs`, read from `directory` when they are asked for.
-    pub(super) fn new(directory: Previous, outputs: &[Done]) -> Self {
+    pub(super) fn new<'d>(directory: Previous, outputs: impl Iterator<Item = &'d Done>) -> Self {
         let value = |done: &Done| Value {
             location: done.record.is_some().then(|| done.wanted.location.clone()),
             degraded: done.cause.is_some(),
@@ -115,7 +115,7 @@ impl Work<'_> {
             }
         }
         let before = self.memory.outputs.get(&work.wanted.location);
-        let fingerprint = before.map(OutputRecord::fingerprint);
+        let fingerprint = before.map(|before| before.fingerprint());
         match self.draft.put(
             self.previous.zip(fingerprint.as_ref()),
             &work.wanted.location,
@@ -174,7 +174,7 @@ impl Check<'_> {
 
 fn done(
     work: &TemplateWork<'_>,
-    record: Option<OutputRecord>,
+    record: Option<Arc<OutputRecord>>,
     placed: Placed,
     cause: Option<Error>,
 ) -> Done {

@@ -35,7 +35,7 @@ pub(super) struct Done {
     pub(super) wanted: Wanted,
     pub(super) file: Option<Arc<str>>,
     /// The file in the generation; absent where there is not even a last good one.
-    pub(super) record: Option<OutputRecord>,
+    pub(super) record: Option<Arc<OutputRecord>>,
     /// Since when this content is in place, in seconds since 1970; absent where nothing is.
     pub(super) since: Option<u64>,
     pub(super) new_file: bool,
@@ -131,7 +131,7 @@ impl Work<'_> {
                 }
                 (Ok(attributes), Ok(value)) => {
                     let before = self.memory.outputs.get(&wanted.location);
-                    let fingerprint = before.map(OutputRecord::fingerprint);
+                    let fingerprint = before.map(|before| before.fingerprint());
                     let previous = self.previous.zip(fingerprint.as_ref());
                     match self
                         .draft
@@ -166,7 +166,10 @@ impl Work<'_> {
     }
 
     /// Takes over what was delivered before, with the owner and mode that are wanted now where that is possible.
-    pub(super) fn last_good_of(&self, wanted: &Wanted) -> Result<Option<(OutputRecord, Placed)>> {
+    pub(super) fn last_good_of(
+        &self,
+        wanted: &Wanted,
+    ) -> Result<Option<(Arc<OutputRecord>, Placed)>> {
         let (Some(record), Some(previous)) =
             (self.memory.outputs.get(&wanted.location), self.previous)
         else {
@@ -221,7 +224,7 @@ impl Work<'_> {
         &self,
         unit: &Unit,
         wanted: Wanted,
-        record: Option<OutputRecord>,
+        record: Option<Arc<OutputRecord>>,
         placed: &Placed,
         cause: Option<Box<Error>>,
     ) -> Done {
