@@ -88,7 +88,7 @@ pub(crate) struct Runtime {
 pub(crate) struct Identity {
     pub(crate) name: String,
     pub(crate) kind: String,
-    /// `usable` or `locked`.
+    /// `usable`, `locked`, or for a configured file that gives no identity: `unreadable`, `empty`.
     pub(crate) state: String,
 }
 

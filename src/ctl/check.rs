@@ -13,7 +13,6 @@ use crate::{
     check::{self, Finding, Report},
     error::Result,
     escape,
-    files::{ReadLimit, read_any},
     limits::Limits,
     output::{Outcome, Output, Style},
     repository::{self, find, no_rules, read_rules},
@@ -66,7 +65,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         }
         _ => {
             let place = found.required()?;
-            (look(&place, limits)?, source(&place.file, &limits))
+            (look(&place, limits)?, source(&place, &limits))
         }
     };
     let output = &mut context.output;
@@ -90,7 +89,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
 
 fn look(place: &repository::Rules, limits: Limits) -> Result<Report> {
     let name = Path::new(place.file.file_name().unwrap_or_default());
-    match read_rules(&place.file, &limits) {
+    match read_rules(place, &limits) {
         Ok(rules) if rules.are_present() => check::check(&place.root, name, &rules, limits),
         Ok(_) => Err(no_rules().with_file(&place.file)),
         // sops refuses the whole file, so there is nothing to compare with.
@@ -102,12 +101,8 @@ fn look(place: &repository::Rules, limits: Limits) -> Result<Report> {
 }
 
 /// The rules again, to show their lines; empty when they are gone.
-fn source(file: &Path, limits: &Limits) -> String {
-    let limit = ReadLimit {
-        name: "file-size",
-        bytes: limits.file_size,
-    };
-    read_any(file, limit).map_or_else(
+fn source(place: &repository::Rules, limits: &Limits) -> String {
+    place.read(limits).map_or_else(
         |_| String::new(),
         |content| String::from_utf8_lossy(content.expose()).into_owned(),
     )

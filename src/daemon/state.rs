@@ -17,6 +17,13 @@ use crate::{
     error::Error,
 };
 
+/// States of an identity. A configured file that gives none is shown too, and nobody knows of what kind it would be.
+pub(super) const USABLE: &str = "usable";
+pub(super) const LOCKED: &str = "locked";
+pub(super) const UNREADABLE: &str = "unreadable";
+pub(super) const EMPTY: &str = "empty";
+pub(super) const UNKNOWN: &str = "unknown";
+
 /// The state before the first delivery.
 pub(super) fn starting(config: &Config, facts: &Facts) -> Snapshot {
     let report = Report::default();
@@ -29,7 +36,7 @@ pub(super) fn starting(config: &Config, facts: &Facts) -> Snapshot {
 pub(super) fn snapshot(config: &Config, facts: &Facts, report: &Report) -> Snapshot {
     let degraded = degraded(report);
     let status = Status {
-        state: overall(report, &degraded),
+        state: overall(report, &degraded, &facts.identities),
         generation: report.generation,
         repository: Repository {
             directory: text(&config.repository),
@@ -106,16 +113,17 @@ fn warnings(config: &Config, facts: &Facts, report: &Report) -> Vec<String> {
 }
 
 /// One identity, for the status.
-pub(super) fn identity(name: &str, kind: &str, usable: bool) -> Identity {
+pub(super) fn identity(name: &str, kind: &str, state: &str) -> Identity {
     Identity {
         name: name.to_owned(),
         kind: kind.to_owned(),
-        state: if usable { "usable" } else { "locked" }.to_owned(),
+        state: state.to_owned(),
     }
 }
 
-fn overall(report: &Report, degraded: &[Degraded]) -> State {
-    if degraded.is_empty() {
+fn overall(report: &Report, degraded: &[Degraded], identities: &[Identity]) -> State {
+    let is_lost = |identity: &Identity| identity.state == UNREADABLE || identity.state == EMPTY;
+    if degraded.is_empty() && !identities.iter().any(is_lost) {
         State::Ok
     } else if report.locked {
         State::Locked

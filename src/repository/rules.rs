@@ -1,25 +1,22 @@
 //! Reading of `.sops.yaml`.
 
-use std::path::Path;
-
 use policy::{
     rules::{Rules, RulesError},
     yaml,
 };
 
+use super::find;
 use crate::{
     error::{Error, Position, Result},
-    files::{ReadLimit, read_any},
+    files::{ReadLimit, read_any, read_regular},
     limits::Limits,
+    secret::Secret,
 };
 
 /// Reads and parses the rules.
-pub(crate) fn read_rules(file: &Path, limits: &Limits) -> Result<Rules> {
-    let limit = ReadLimit {
-        name: "file-size",
-        bytes: limits.file_size,
-    };
-    let content = read_any(file, limit).map_err(|error| {
+pub(crate) fn read_rules(place: &find::Rules, limits: &Limits) -> Result<Rules> {
+    let file = &place.file;
+    let content = place.read(limits).map_err(|error| {
         if file.is_dir() {
             Error::new("unreadable", "this is a directory, not a file with rules").with_file(file)
         } else {
@@ -27,6 +24,24 @@ pub(crate) fn read_rules(file: &Path, limits: &Limits) -> Result<Rules> {
         }
     })?;
     parse_rules(content.expose(), limits).map_err(|error| error.with_file(file))
+}
+
+impl find::Rules {
+    /// The text of the rules. A file that was only found must be a regular one: a pipe in its place would be waited for.
+    pub(crate) fn read(&self, limits: &Limits) -> Result<Secret> {
+        let read = if self.is_named {
+            read_any
+        } else {
+            read_regular
+        };
+        read(
+            &self.file,
+            ReadLimit {
+                name: "file-size",
+                bytes: limits.file_size,
+            },
+        )
+    }
 }
 
 /// There are no rules in a file that sops can read.
