@@ -21,6 +21,7 @@ mod desired;
 mod draft;
 mod generation;
 mod guard;
+mod history;
 mod links;
 mod mounts;
 mod owners;
@@ -45,6 +46,7 @@ use crate::{
     repository::Repository,
 };
 use generation::Previous;
+use history::History;
 use runtime::Runtime;
 use spare::Spare;
 use state::Memory;
@@ -70,6 +72,8 @@ pub(crate) struct Delivery {
     base: Option<u64>,
     /// The next generation, as far as it could be written beforehand.
     spare: Option<Spare>,
+    /// What is known from before the last reboot; read when the guard is on.
+    history: Option<History>,
     seen: desired::SeenFiles,
 }
 
@@ -106,6 +110,7 @@ impl Delivery {
             memory,
             base,
             spare: None,
+            history: None,
             seen: desired::SeenFiles::default(),
         })
     }

@@ -13,6 +13,7 @@ use super::{
     desired::Desired,
     draft::Draft,
     guard::{self, Guard},
+    history::History,
     owners::Owners,
     parallel::in_parallel,
     report::Report,
@@ -80,6 +81,7 @@ impl Delivery {
             repository: &repository,
             identities,
         };
+        let forgotten = self.recall(config);
         let now = SystemTime::now();
         let owners = Mutex::new(Owners::default());
         let known: HashSet<&str> = self
@@ -92,6 +94,7 @@ impl Delivery {
             Desired::collect(inputs, &owners, &mut self.seen, |file| known.contains(file))?;
         let mut notes = std::mem::take(&mut desired.notes);
         notes.extend(distrust(&config.repository));
+        notes.extend(forgotten);
 
         let leaves = leaves_of(&self.memory);
         let check = Check {
@@ -117,7 +120,7 @@ impl Delivery {
         outcome.notes.extend(notes);
         outcome.notes.extend(guard::notes(inputs, &outcome.files));
         let first = self.previous.is_none();
-        Settling {
+        let mut report = Settling {
             runtime: &self.runtime,
             previous: &mut self.previous,
             memory: &mut self.memory,
@@ -125,7 +128,23 @@ impl Delivery {
             first,
             now,
         }
-        .settle(inputs, outcome, draft)
+        .settle(inputs, outcome, draft)?;
+        if let Some(history) = self.history.as_mut().filter(|_| config.rollback_guard) {
+            report.notes.extend(history.record(&self.memory).err());
+        }
+        Ok(report)
+    }
+
+    /// With the guard on, what is known from before the last reboot counts; the error is why it does not.
+    fn recall(&mut self, config: &Config) -> Option<Error> {
+        let is_known = |history: &History| history.is_of(&config.repository);
+        if !config.rollback_guard || self.history.as_ref().is_some_and(is_known) {
+            return None;
+        }
+        let (history, problem) = History::read(&config.repository);
+        history.recall(&mut self.memory);
+        self.history = Some(history);
+        problem
     }
 }
 
