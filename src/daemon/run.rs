@@ -318,7 +318,7 @@ impl Daemon {
         let is_changed = |name: &str| {
             let found = report
                 .changed
-                .binary_search_by(|changed| changed.as_str().cmp(name));
+                .binary_search_by(|changed| (**changed).cmp(name));
             found.is_ok()
         };
         let secrets = report.secrets.iter();

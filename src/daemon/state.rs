@@ -89,7 +89,7 @@ pub(super) fn reloaded(report: &Report) -> Reloaded {
         .changed
         .iter()
         .chain(&report.removed)
-        .cloned()
+        .map(|name| name.as_ref().to_owned())
         .collect();
     changed.sort();
     Reloaded {

@@ -13,9 +13,9 @@ pub(crate) struct Report {
     /// The number of the generation in place; 0 before the first.
     pub(crate) generation: u64,
     /// Names whose content is new or another than before this reconciliation, sorted. For `on-change`.
-    pub(crate) changed: Vec<String>,
+    pub(crate) changed: Vec<Arc<str>>,
     /// Names that were delivered before and are no more, sorted.
-    pub(crate) removed: Vec<String>,
+    pub(crate) removed: Vec<Arc<str>>,
     /// Every secret and template that should be delivered, sorted by name.
     pub(crate) secrets: Vec<SecretState>,
     /// What is reported although it degrades nothing: leaves left out, files that could be opened although no rule

@@ -87,7 +87,8 @@ impl Settling<'_> {
     fn remember(&self, outcome: &mut Outcome) -> Memory {
         let mut memory = self.memory.successor();
         // Of files that are gone the age and key stay known: they may come back as something else.
-        for (file, record) in &self.memory.files {
+        let gone = self.memory.files.iter();
+        for (file, record) in gone.filter(|(file, _)| !outcome.files.contains_key(*file)) {
             memory.files.insert(
                 file.clone(),
                 FileRecord {
@@ -98,7 +99,7 @@ impl Settling<'_> {
             );
         }
         memory.files.append(&mut outcome.files);
-        let mut outputs = Vec::new();
+        let mut outputs = Vec::with_capacity(outcome.outputs().count());
         for done in outcome.outputs_mut() {
             if let Some(mut record) = done.record.take() {
                 let link = done.wanted.link.as_deref();
@@ -233,14 +234,15 @@ impl Settling<'_> {
             generation,
             first: self.first,
             notes: std::mem::take(&mut outcome.notes),
+            secrets: Vec::with_capacity(outcome.outputs().count()),
             ..Report::default()
         };
-        let names: HashSet<&str> = outcome.outputs().map(|done| &*done.wanted.name).collect();
-        let gone = old
-            .outputs
-            .values()
-            .filter(|record| !names.contains(&*record.name));
-        report.removed = gone.map(|record| record.name.as_ref().to_owned()).collect();
+        if !old.outputs.is_empty() {
+            let names: HashSet<&str> = outcome.outputs().map(|done| &*done.wanted.name).collect();
+            let gone = old.outputs.values().map(|record| &record.name);
+            let gone = gone.filter(|name| !names.contains(&***name));
+            report.removed = gone.cloned().collect();
+        }
         for done in outcome.into_outputs() {
             let Done {
                 wanted,
@@ -251,7 +253,7 @@ impl Settling<'_> {
                 ..
             } = done;
             if new_content {
-                report.changed.push(wanted.name.as_ref().to_owned());
+                report.changed.push(Arc::clone(&wanted.name));
             }
             report.locked |= cause.as_ref().is_some_and(|cause| cause.code == LOCKED);
             let (state, since) = match cause {
