@@ -9,7 +9,8 @@ use policy::rules::{KeyKind, Rules, RulesError, Settings};
 
 use super::{
     Inputs,
-    desired::{ByRules, SeenFiles, Unit, location_of, look, unit},
+    desired::{ByRules, Unit, location_of, unit},
+    seen::{Seen, SeenFiles, look},
 };
 use crate::{
     error::{Error, Position, Result},
@@ -67,9 +68,7 @@ pub(super) fn collect(
                     continue;
                 }
                 let names_us = |recipient: &String| inputs.identities.answers_to(recipient);
-                let opens = |seen: &mut super::desired::Seen| {
-                    seen.recipients(inputs, file).iter().any(names_us)
-                };
+                let opens = |seen: &mut Seen| seen.recipients(inputs, file).iter().any(names_us);
                 match &ours {
                     Ok(true) => {}
                     Ok(false) => {

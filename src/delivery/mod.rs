@@ -13,6 +13,7 @@
 //!
 //! No plaintext is kept in memory between two calls; what is remembered lies beside the secrets ([`state`]).
 
+mod base;
 mod by_rules;
 mod check;
 mod contents;
@@ -30,6 +31,7 @@ mod reconcile;
 mod removal;
 mod report;
 mod runtime;
+mod seen;
 mod settle;
 mod spare;
 mod state;
@@ -74,7 +76,7 @@ pub(crate) struct Delivery {
     spare: Option<Spare>,
     /// What is known from before the last reboot; read when the guard is on.
     history: Option<History>,
-    seen: desired::SeenFiles,
+    seen: seen::SeenFiles,
 }
 
 impl Delivery {
@@ -111,7 +113,7 @@ impl Delivery {
             base,
             spare: None,
             history: None,
-            seen: desired::SeenFiles::default(),
+            seen: seen::SeenFiles::default(),
         })
     }
 
