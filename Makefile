@@ -21,8 +21,8 @@ test: ## Everything that CI checks
 
 differential: ## 10,000 random documents, rules and orders of rules, compared with real sops and Go
 	contrib/setup test
-	SECRETSD_CASES=10000 SECRETSD_DIFFERENTIAL_PATTERNS=10000 SECRETSD_DIFFERENTIAL_CONFIGS=10000 \
-		SECRETSD_DIFFERENTIAL_ORDERS=10000 \
+	CARGO_PROFILE_DEV_OPT_LEVEL=2 SECRETSD_CASES=10000 SECRETSD_DIFFERENTIAL_PATTERNS=10000 \
+		SECRETSD_DIFFERENTIAL_CONFIGS=10000 SECRETSD_DIFFERENTIAL_ORDERS=10000 \
 		$(cargo) test --locked --test tests -- --nocapture differential
 
 bench: ## Measure against the bare cryptography and real sops

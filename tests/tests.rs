@@ -34,6 +34,7 @@ mod host;
 mod identity;
 mod layering;
 mod machine;
+mod next_generation;
 mod plugin;
 mod rules_differential;
 mod support;

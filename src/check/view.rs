@@ -28,7 +28,7 @@ use crate::{
     error::{Error, Result},
     git::{self, Git, IGNORES, Since},
     limits::Limits,
-    repository::{self, Repository, Walk, located, parse_rules, rules_text},
+    repository::{self, Repository, Walk, located, parse_rules},
     secret::Secret,
 };
 
@@ -62,7 +62,7 @@ pub(crate) struct View {
     since: Option<Since>,
     paths: Vec<PathBuf>,
     /// As they are in the file system.
-    rules_file: PathBuf,
+    place: repository::Rules,
 }
 
 /// How Git stands to a file. Without Git every file is tracked.
@@ -131,7 +131,7 @@ impl View {
             git,
             staged,
             since,
-            rules_file: place.file.clone(),
+            place: place.clone(),
         })
     }
 
@@ -143,18 +143,18 @@ impl View {
     /// The text of the rules.
     pub(crate) fn rules(&self) -> Result<Secret> {
         let Some(staged) = &self.staged else {
-            return rules_text(&self.rules_file, &self.limits);
+            return self.place.read(&self.limits);
         };
         if !staged.blobs.contains_key(&self.name) {
             let message = "the rules are not in Git's index, so there is nothing to compare staged files with";
             return Err(Error::new("no-rules", message)
-                .with_file(&self.rules_file)
+                .with_file(&self.place.file)
                 .with_hint("add them: git add .sops.yaml"));
         }
         let reader = self.reader();
         reader
             .read(&self.name)
-            .map_err(|error| error.with_file(&self.rules_file))
+            .map_err(|error| error.with_file(&self.place.file))
     }
 
     /// All files but the rules and what belongs to them.

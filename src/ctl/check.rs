@@ -110,8 +110,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
                 Ok(done) => Some((done, name)),
                 // Told as a finding, or in its own way, by the check that follows.
                 Err(error)
-                    if error.code != "cannot-reorder"
-                        && read_rules(&place.file, &limits).is_err() =>
+                    if error.code != "cannot-reorder" && read_rules(place, &limits).is_err() =>
                 {
                     None
                 }

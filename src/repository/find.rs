@@ -21,6 +21,8 @@ pub(crate) struct Rules {
     pub(crate) file: PathBuf,
     /// The directory of the file: the root of the repository.
     pub(crate) root: PathBuf,
+    /// Whether a person named it, who may mean a pipe.
+    pub(super) is_named: bool,
 }
 
 /// What a search came to.
@@ -56,7 +58,10 @@ pub(crate) fn find(explicit: Option<&Path>) -> Result<Found> {
     let here = working_directory()?;
     Ok(match explicit {
         Some(file) => Found {
-            rules: Some(at(clean(&here.join(file)))),
+            rules: Some(Rules {
+                is_named: true,
+                ..at(clean(&here.join(file)))
+            }),
             wrong_name: None,
         },
         None => find_from(&here),
@@ -86,7 +91,11 @@ fn find_from(here: &Path) -> Found {
 
 fn at(file: PathBuf) -> Rules {
     let root = file.parent().unwrap_or(Path::new("/")).to_owned();
-    Rules { file, root }
+    Rules {
+        file,
+        root,
+        is_named: false,
+    }
 }
 
 /// The text that patterns see for `path`: it is made absolute and cleaned by its text alone, then loses the root's

@@ -29,7 +29,7 @@ use crate::{
 };
 
 pub(crate) use find::{Rules, WRONG_NAME, find, located, matched_text};
-pub(crate) use rules::{no_rules, parse_rules, read_rules, rules_text};
+pub(crate) use rules::{no_rules, parse_rules, read_rules};
 pub(crate) use walk::Walk;
 
 /// The name of the rules.
