@@ -19,14 +19,15 @@ test: ## Everything that CI checks
 	RUSTDOCFLAGS='-D warnings' $(cargo) doc --quiet --locked --workspace --no-deps --document-private-items
 	$(cargo) test --quiet --locked --workspace
 
-differential: ## 10,000 random documents and rules, compared with real sops
+differential: ## 10,000 random documents, rules and orders of rules, compared with real sops and Go
 	contrib/setup test
-	SECRETSD_CASES=10000 SECRETSD_DIFFERENTIAL_PATTERNS=10000 SECRETSD_DIFFERENTIAL_CONFIGS=10000 \
+	CARGO_PROFILE_DEV_OPT_LEVEL=2 SECRETSD_CASES=10000 SECRETSD_DIFFERENTIAL_PATTERNS=10000 \
+		SECRETSD_DIFFERENTIAL_CONFIGS=10000 SECRETSD_DIFFERENTIAL_ORDERS=10000 SECRETSD_REKEY_CASES=5000 \
 		$(cargo) test --locked --test tests -- --nocapture differential
 
 bench: ## Measure against the bare cryptography and real sops
 	contrib/setup test
-	$(cargo) bench --quiet --locked --bench delivery --bench rekey
+	$(cargo) bench --quiet --locked --bench check --bench delivery --bench rekey
 
 generate: ## Write the manual pages and completions that are made from the command line's definition
 	SECRETSD_GENERATE=1 $(cargo) test --quiet --locked --test tests docs::generated

@@ -47,6 +47,8 @@
             clippy
             gnumake
             go
+            jq
+            pre-commit
             rage
             rustc
             rustfmt

@@ -278,7 +278,8 @@ impl Bench {
         let runtime = self.path("idle-run");
         let mut daemon = Running(self.secretsd("idle", &runtime).spawn().unwrap());
         wait_until(|| runtime.join("service-0999.yaml/key-0").exists());
-        thread::sleep(Duration::from_secs(2));
+        // The next generation is begun, and the thread that did it is kept for two seconds.
+        thread::sleep(Duration::from_secs(4));
 
         let log = self.path("strace");
         let pid = daemon.0.id();

@@ -11,6 +11,7 @@
 //! | 1 | `secret` | the one type that holds plaintext and keys |
 //! | 2 | `sops` | the file format: text in, text out; does not know whose key opens a file |
 //! | 2 | `identity` | private keys and recipients; does not know what a SOPS file is |
+//! | 2 | `git` | what Git tracks, ignores and has staged; runs nothing, writes nothing |
 //! | 2 | `repository` | a directory with `.sops.yaml`: walk, safe open, ownership |
 //! | 3 | `open` | document + identities -> opened document: the one place where both meet |
 //! | 3 | `survey` | files as they are beside the rules: encrypted or not, and who can read them |
@@ -35,6 +36,7 @@ mod delivery;
 mod error;
 mod escape;
 mod files;
+mod git;
 mod harden;
 mod identity;
 mod limits;

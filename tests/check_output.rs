@@ -95,7 +95,7 @@ fn sarif_that_the_standard_knows() {
 }
 
 /// Asks another implementation of the standard.
-fn is_sarif(ran: &Ran) {
+pub(crate) fn is_sarif(ran: &Ran) {
     let Some(validator) = peer("sarif") else {
         return;
     };

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::support::{AgeKey, Dir, Ran, ctl, run};
+use crate::support::{AgeKey, Dir, Ran, Sops, ctl, run};
 
 /// A directory with a key and a small encrypted file in each format.
 struct Bench {
@@ -442,5 +442,25 @@ fn files_that_cannot_be_read_or_written() {
         !bench.dir.tree().iter().any(|name| name.contains(".tmp")),
         "{:?}",
         bench.dir.tree()
+    );
+}
+
+#[test]
+fn a_comment_between_the_comments_of_a_nested_list_and_its_values_stays() {
+    let Some(sops) = Sops::find("3.9.4") else {
+        return;
+    };
+    let dir = Dir::new();
+    let key = AgeKey::generate(&dir, "key");
+    let plain = "a:\n  -\n    # one\n    - only: \"'q'\" #two\n";
+    let text = sops.encrypt(&dir, "case.yaml", plain, &[&key.recipient], &[]);
+    let file = dir.write("case.yaml", text);
+    let ran = run(ctl(["decrypt"])
+        .arg(file)
+        .env("SOPS_AGE_KEY_FILE", &key.file))
+    .expect(0);
+    assert_eq!(
+        ran.text(),
+        "a:\n    # one\n    - #two\n      - only: '''q'''\n"
     );
 }

@@ -667,6 +667,62 @@ fn old_and_copied_files_are_reported_and_held_back() {
 }
 
 #[test]
+fn a_reboot_does_not_make_old_files_new() {
+    let Some(host) = Host::nobody("a_reboot_does_not_make_old_files_new") else {
+        return;
+    };
+    host.put("a.yaml", "x: CANARY-1\n");
+    let old = host.dir.read("repo/a.yaml");
+    std::thread::sleep(Duration::from_millis(1100));
+    host.put("a.yaml", "x: CANARY-2\n");
+    let secrets = "secrets:\n  a: { file: a.yaml, key: x }\n";
+    host.configure(&format!("rollback-guard: true\n{secrets}"));
+    let state = host.dir.join("run/state");
+    let once = || {
+        let mut command = host.secretsd();
+        command.env("STATE_DIRECTORY", &state);
+        let config = host.dir.join("etc/secretsd.yaml");
+        run(command.args(["--once", "--config"]).arg(config))
+    };
+    let reboot = || host.sh("rm -rf $D/run/secrets $D/run/secrets.d").expect(0);
+    let ran = once().expect(0);
+    assert!(!ran.stderr.contains("warning"), "{ran}");
+    let kept = host.sh("cat $D/run/state/*").expect(0);
+    assert!(
+        kept.text().contains("a.yaml") && !kept.text().contains("CANARY"),
+        "{kept}"
+    );
+
+    host.dir.write("repo/a.yaml", &old);
+    reboot();
+    let ran = once().expect(2);
+    assert!(ran.stderr.contains("was delivered before"), "{ran}");
+    // Still after the next one, and what is damaged or cannot be written is said.
+    reboot();
+    once().expect(2);
+    reboot();
+    host.sh("tee $D/run/state/newest-* < /dev/null").expect(0);
+    let ran = once().expect(0);
+    assert!(
+        ran.stderr
+            .contains("what the rollback guard knew is not used"),
+        "{ran}"
+    );
+    reboot();
+    let ran = host.once().expect(0);
+    assert!(
+        ran.stderr
+            .contains("the rollback guard forgets at a reboot"),
+        "{ran}"
+    );
+    // Nothing is written where nobody asked for it.
+    host.sh("rm -r $D/run/state").expect(0);
+    host.configure(secrets);
+    let ran = once().expect(0);
+    assert!(!ran.stderr.contains("rollback") && !state.exists(), "{ran}");
+}
+
+#[test]
 fn no_value_is_said_aloud() {
     let Some(host) = Host::nobody("no_value_is_said_aloud") else {
         return;

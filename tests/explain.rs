@@ -1,10 +1,10 @@
 //! `secretsctl explain`: which rule a path gets, by the contract.
 
-use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _};
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _, process::Command};
 
 use serde_json::{Value, json};
 
-use crate::support::{Dir, Ran, Sops, ctl, run};
+use crate::support::{Dir, Ran, Sops, ctl, run, run_with_input};
 
 const A: &str = "age1zrqfeey2e9affa2qsms5ss5vxp5ym72y4vtpsy7fl783pu7qj4esj7t43l";
 const B: &str = "age1jcre6e7a2xmfsd5g69skxqqgxhflzss874f5lejjs6mhhj94xeeq4ndtvs";
@@ -497,4 +497,24 @@ creation_rules:
     let message = "would gain access: root@web1 (ssh-ed25519 …+VHtZ6isGN); \
                    would lose access: bob (age1jcre6…4ndtvs)";
     assert!(ran.text().contains(message), "{ran}");
+}
+
+#[test]
+fn a_pipe_in_place_of_the_rules_is_refused() {
+    let dir = repository();
+    fs::remove_file(dir.join(".sops.yaml")).unwrap();
+    run(Command::new("mkfifo").arg(dir.join(".sops.yaml"))).expect(0);
+    dir.write("x.yaml", "a: 1\n");
+    let commands: [&[&str]; 3] = [&["explain", "x.yaml"], &["check"], &["encrypt", "x.yaml"]];
+    for command in commands {
+        // Waiting for somebody to write into it would never end.
+        let mut bounded = Command::new("timeout");
+        bounded.args(["60", env!("CARGO_BIN_EXE_secretsctl")]);
+        let ran = run(bounded.args(command).current_dir(dir.path())).expect(2);
+        assert!(ran.stderr.contains("a pipe, not a file"), "{ran}");
+    }
+    // One that a person names is read.
+    let mut named = ctl(["--config-file", "/dev/stdin", "explain", "x.yaml"]);
+    let rules = format!("creation_rules:\n  - age: {A}\n");
+    run_with_input(named.current_dir(dir.path()), rules.as_bytes()).expect(0);
 }

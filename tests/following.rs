@@ -328,3 +328,27 @@ fn polls_where_nothing_can_be_watched() {
     machine.put("new.yaml", "password: third\n");
     machine.expect_delivered("new.yaml/password", "third");
 }
+
+#[test]
+fn an_identity_that_goes_away_is_told() {
+    let Some(mut machine) = Machine::new("an_identity_that_goes_away_is_told") else {
+        return;
+    };
+    machine.put("db.yaml", "password: first\n");
+    machine.start();
+    machine.expect_state("ok");
+    let key = machine.dir.read("host.txt");
+    let state_of_identity = || machine.json(&["status"])["identities"][0]["state"].clone();
+    fs::remove_file(machine.dir.join("host.txt")).unwrap();
+    machine.expect_state("degraded");
+    assert_eq!(state_of_identity(), "unreadable");
+    machine.ctl(&["status"]).expect(1);
+    // What was delivered stays, and nothing of it is degraded.
+    machine.expect_delivered("db.yaml/password", "first");
+    assert_eq!(machine.json(&["status"])["degraded"], serde_json::json!([]));
+    machine.replace("host.txt", "# nothing\n");
+    machine.eventually("the file is empty", || state_of_identity() == "empty");
+    machine.expect_state("degraded");
+    machine.replace("host.txt", key);
+    machine.expect_state("ok");
+}

@@ -227,3 +227,21 @@ fn a_long_call_delays_nobody_and_shows_progress() {
     assert!(reply.get("continues").is_none(), "{reply}");
     assert_eq!(reply["parameters"]["waiting"], json!([]));
 }
+
+#[test]
+fn a_pipe_in_place_of_the_rules_takes_nothing_away() {
+    let Some(mut machine) = Machine::new("a_pipe_in_place_of_the_rules_takes_nothing_away") else {
+        return;
+    };
+    machine.configure(BY_RULES);
+    machine.put("a.yaml", "key: of a\n");
+    machine.start();
+    let rules = machine.dir.read("repo/.sops.yaml");
+    fs::remove_file(machine.dir.join("repo/.sops.yaml")).unwrap();
+    run(Command::new("mkfifo").arg(machine.dir.join("repo/.sops.yaml"))).expect(0);
+    let ran = machine.ctl(&["reload"]).expect(2);
+    assert!(ran.stderr.contains("a pipe, not a file"), "{ran}");
+    machine.expect_delivered("a.yaml/key", "of a");
+    machine.replace("repo/.sops.yaml", rules);
+    machine.expect_state("ok");
+}

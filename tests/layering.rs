@@ -19,13 +19,18 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     // The format does not know whose key opens a file, and keys do not know what a file is.
     ("sops", "clock error limits secret"),
     ("identity", "clock error escape files limits secret"),
+    // The one place that names gix.
+    ("git", "error files limits secret"),
     ("repository", "clock error escape files limits secret"),
     (
         "open",
         "error escape identity limits repository secret sops",
     ),
     ("survey", "error limits repository sops"),
-    ("check", "error escape limits repository secret sops survey"),
+    (
+        "check",
+        "error escape git limits repository secret sops survey",
+    ),
     (
         "rekey",
         "error files identity limits open repository secret sops survey",

@@ -1,6 +1,7 @@
 //! Patterns beside Go's own regexp package, and rules beside sops' own configuration package, over random input.
 
 mod config;
+mod order;
 mod patterns;
 pub(crate) mod random;
 mod rules;

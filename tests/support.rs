@@ -191,6 +191,7 @@ pub(crate) fn clean(command: &mut Command) -> &mut Command {
     command
         .env("HOME", "/nonexistent")
         .env("XDG_CONFIG_HOME", "/nonexistent")
+        .env("STATE_DIRECTORY", "/nonexistent")
         .env_remove("NOTIFY_SOCKET")
         .env_remove("NO_COLOR")
         .stdin(Stdio::null())

@@ -225,12 +225,16 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__check)
-            opts="-C -i -v -q -h --format --deny --explain --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --staged --since --format --deny --explain --fix --dry-run --directory --config-file --identity --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --format)
                     COMPREPLY=($(compgen -W "human json sarif github" -- "${cur}"))
                     return 0
@@ -240,7 +244,7 @@ _secretsctl() {
                     return 0
                     ;;
                 --explain)
-                    COMPREPLY=($(compgen -W "unreachable-rule overlapping-rules rule-matches-nothing catch-all-not-last no-catch-all not-analysed unknown-key duplicate-key ignored-key invalid-pattern invalid-recipient melted-recipients duplicate-recipient private-key-in-rules threshold-out-of-range conflicting-settings empty-rule dropped-rule wrong-file-name nested-rules drift no-rule plaintext-file plaintext-value unencrypted-key-material broken-metadata mac-missing merge-conflict outdated-sops-version duplicate-data-key invalid-suppression unused-suppression" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "unreachable-rule overlapping-rules rule-matches-nothing catch-all-not-last rule-matches-no-file unescaped-dot unanchored-pattern no-catch-all not-analysed unknown-key duplicate-key ignored-key invalid-pattern invalid-recipient melted-recipients duplicate-recipient unused-recipient unexpected-key-group threshold-too-low absolute-pattern private-key-in-rules threshold-out-of-range conflicting-settings empty-rule dropped-rule wrong-file-name nested-rules drift no-rule plaintext-file plaintext-value unencrypted-key-material broken-metadata mac-missing merge-conflict outdated-sops-version untracked-file ignored-file world-readable-identity duplicate-data-key invalid-suppression unused-suppression" -- "${cur}"))
                     return 0
                     ;;
                 --directory)

@@ -42,12 +42,22 @@ impl Drift {
         let wanted: Vec<BTreeSet<Key>> = settings
             .key_groups
             .iter()
-            .map(|group| group.iter().map(|one| key(one.kind, &one.text)).collect())
+            .map(|group| {
+                group
+                    .iter()
+                    .map(|one| address(one.kind, &one.text))
+                    .collect()
+            })
             .collect();
         let found: Vec<BTreeSet<Key>> = file
             .key_groups
             .iter()
-            .map(|group| group.iter().map(|(kind, text)| key(*kind, text)).collect())
+            .map(|group| {
+                group
+                    .iter()
+                    .map(|(kind, text)| address(*kind, text))
+                    .collect()
+            })
             .collect();
         let missing = |from: &[BTreeSet<Key>], than: &[BTreeSet<Key>]| -> Vec<String> {
             let than: BTreeSet<&Key> = than.iter().flatten().collect();
@@ -116,20 +126,25 @@ fn loses_access((found, enough): Quorum<'_>, (wanted, needed): Quorum<'_>) -> bo
     !equal.into_iter().chain(others).all(|group| takes(group))
 }
 
-/// By which a recipient is compared. The metadata give only the address of a cloud key, and sops' own text of it has
-/// more behind that.
-pub fn key(kind: KeyKind, text: &str) -> Key {
+/// By which a recipient of the rules is compared with another one: SSH keys without their comments.
+pub(crate) fn key(kind: KeyKind, text: &str) -> Key {
+    if kind == KeyKind::Age && text.starts_with("ssh-") {
+        let parts: Vec<_> = text.split_whitespace().take(2).collect();
+        return (kind, parts.join(" "));
+    }
+    (kind, text.to_owned())
+}
+
+/// By which a recipient of the rules is compared with one of a file. The metadata give only the address of a cloud key,
+/// and sops' own text of it has more behind that.
+pub fn address(kind: KeyKind, text: &str) -> Key {
     let text = match kind {
-        KeyKind::Age if text.starts_with("ssh-") => {
-            let parts: Vec<_> = text.split_whitespace().take(2).collect();
-            parts.join(" ")
-        }
-        KeyKind::Kms => text.split(['+', '|']).next().unwrap_or_default().to_owned(),
-        KeyKind::AzureKeyVault => text.split("/keys/").next().unwrap_or_default().to_owned(),
-        KeyKind::HcVault => text.split("/v1/").next().unwrap_or_default().to_owned(),
-        _ => text.to_owned(),
+        KeyKind::Kms => text.split(['+', '|']).next().unwrap_or_default(),
+        KeyKind::AzureKeyVault => text.split("/keys/").next().unwrap_or_default(),
+        KeyKind::HcVault => text.split("/v1/").next().unwrap_or_default(),
+        _ => return key(kind, text),
     };
-    (kind, text)
+    (kind, text.to_owned())
 }
 
 /// How many of these groups are needed; 0 stands for all.

@@ -1,24 +1,30 @@
 //! Files beside the rules that are selected for them.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashSet,
     path::{Path, PathBuf},
 };
 
+use memchr::memmem;
 use policy::{
     drift::Drift,
     names::Names,
-    rules::{Rule, Rules, RulesError, Severity},
+    rules::{Rule, Rules, Settings, Severity},
 };
 
-use super::{Finding, key_material};
+use super::{
+    Finding,
+    copies::{Copies, Tracer, Traces},
+    key_material, plain,
+    scope::Scope,
+    view::{Files, Reader, Standing, View},
+};
 use crate::{
     error::Position,
     escape,
     limits::Limits,
-    repository::Repository,
     secret::Secret,
-    sops::{document::Document, format::Format, metadata::Entry},
+    sops::{document::Document, format::Format},
     survey::{in_parallel, is_encrypted, state},
 };
 
@@ -27,93 +33,153 @@ const MOST_VALUES: usize = 10;
 /// Recipients that a message lists before it only counts them.
 const SHOWN: usize = 4;
 
-/// Looks at every file, on all processors. `texts` are their paths as patterns see them; `catch_alls` the rules that match
-/// every path.
+/// Looks at every file, on all processors, and tells what lies in `scope`. `texts` are the paths as patterns see them;
+/// `catch_alls` the rules that match every path.
 pub(super) fn check(
-    repository: &Repository,
+    view: &View,
     rules: &Rules,
     catch_alls: &[usize],
-    files: &[PathBuf],
+    files: &Files,
     texts: &[&str],
+    scope: &Scope,
 ) -> Vec<Finding> {
-    let both: Vec<_> = files.iter().zip(texts).collect();
-    let looked = in_parallel(&both, |(file, text)| look(repository, rules, file, text));
+    let against = Against::new(rules);
+    let looked = in_parallel(files.all.len(), || {
+        let reader = view.reader();
+        let against = &against;
+        move |at| {
+            let (Some((file, standing)), Some(text)) = (files.all.get(at), texts.get(at)) else {
+                return Looked::default();
+            };
+            look(&reader, against, (file, *standing), text)
+        }
+    });
 
-    let mut findings = Vec::new();
+    let mut findings = ignored(view, &files.ignored);
     let mut plain = Vec::new();
-    let mut with_encrypted = BTreeSet::new();
+    let mut with_encrypted = HashSet::new();
     let mut copies = Copies::default();
-    for (file, looked) in files.iter().zip(looked) {
+    for ((file, standing), looked) in files.all.iter().zip(looked) {
         findings.extend(looked.findings);
         match looked.kind {
-            Kind::Encrypted(wraps) => {
+            Kind::Encrypted(traces) => {
                 with_encrypted.insert(file.parent());
-                findings.extend(copies.add(file, wraps));
+                copies.add(file, &traces);
             }
-            Kind::Plain(rule) => plain.push((file, rule)),
+            Kind::Plain(rule) => plain.push((file, *standing, rule)),
             Kind::Other => {}
         }
     }
-    for (file, rule) in plain {
+    for (file, standing, rule) in plain {
         let structured = Format::from_path(file) != Format::Binary;
         let names_it = !catch_alls.contains(&rule.index);
         if names_it || structured && with_encrypted.contains(&file.parent()) {
+            let line = rule.position.line;
             let message = format!(
-                "the creation rule in line {} covers this file, and it is not encrypted",
-                rule.position.line
+                "the creation rule in line {line} covers this file, and it is not encrypted"
             );
             let hint = "encrypt it with secretsctl encrypt --in-place, or narrow the rule";
-            findings.push(Finding::new(
-                "plaintext-file",
-                Severity::Error,
-                file,
-                message,
-                hint,
-            ));
+            let code = "plaintext-file";
+            findings.push(Finding::new(code, Severity::Error, file, message, hint));
+            if standing == Standing::Untracked {
+                findings.push(untracked(file, "encrypt it, then git add it"));
+            }
         }
     }
+    findings.retain(|finding| scope.has(&finding.file));
+    findings.extend(copies.findings(&against.tracer, &view.reader(), &|file| scope.has(file)));
+    findings.retain(|finding| scope.has(&finding.file));
     findings.sort_by(|left, right| left.file.cmp(&right.file));
     findings
 }
 
+/// Of the files that Git ignores, those that are encrypted.
+fn ignored(view: &View, files: &[PathBuf]) -> Vec<Finding> {
+    let reader = view.reader();
+    let is_encrypted = |file: &Path| {
+        let content = reader.read(file);
+        content.is_ok_and(|content| is_encrypted(content.expose(), Format::from_path(file)))
+    };
+    let encrypted = files.iter().filter(|file| is_encrypted(file));
+    let finding = |file: &PathBuf| {
+        let message = "the file is encrypted, and Git ignores it: no clone and no flake has it";
+        let hint = "git add --force, or take the pattern out of .gitignore; git check-ignore --verbose names it";
+        Finding::new("ignored-file", Severity::Warning, file, message, hint)
+    };
+    encrypted.map(finding).collect()
+}
+
+fn untracked(file: &Path, hint: &str) -> Finding {
+    let message = "Git does not track the file: no clone and no flake has it";
+    Finding::new("untracked-file", Severity::Warning, file, message, hint)
+}
+
 /// What one file is, by itself.
+#[derive(Default)]
 struct Looked<'r> {
     findings: Vec<Finding>,
     kind: Kind<'r>,
 }
 
+#[derive(Default)]
 enum Kind<'r> {
-    /// With its wrapped data keys.
-    Encrypted(Vec<String>),
+    /// With what would show in a copy.
+    Encrypted(Traces),
     /// And a rule covers it.
     Plain(&'r Rule),
+    #[default]
     Other,
 }
 
-fn look<'r>(repository: &Repository, rules: &'r Rules, file: &Path, text: &str) -> Looked<'r> {
-    let mut findings = Vec::new();
-    let kind = match repository.read(file) {
-        Ok(content) => {
-            let rule = rules.select(text);
-            about(file, content, rule, rules.names(), &mut findings)
+/// What files are compared with.
+struct Against<'r> {
+    rules: &'r Rules,
+    /// By the number of the rule; `None` where sops refuses them, which is a finding about the rule.
+    settings: Vec<Option<Settings>>,
+    tracer: Tracer,
+}
+
+impl<'r> Against<'r> {
+    fn new(rules: &'r Rules) -> Self {
+        let settings = rules.all().iter().map(|rule| rule.settings().ok());
+        Self {
+            rules,
+            settings: settings.collect(),
+            tracer: Tracer::default(),
         }
+    }
+}
+
+fn look<'r>(
+    reader: &Reader<'_>,
+    against: &Against<'r>,
+    (file, standing): (&Path, Standing),
+    text: &str,
+) -> Looked<'r> {
+    let mut findings = Vec::new();
+    let kind = match reader.read(file) {
+        Ok(content) => about(file, content, against, text, &mut findings),
         Err(error) if error.code == "file-missing" => Kind::Other, // gone since the walk
         Err(error) => {
             findings.push(Finding::of("not-analysed", Severity::Note, file, error));
             Kind::Other
         }
     };
+    if standing == Standing::Untracked && matches!(kind, Kind::Encrypted(_)) {
+        findings.push(untracked(file, "git add it"));
+    }
     Looked { findings, kind }
 }
 
-/// `rule` is what sops selects; a pattern that does not compile is a finding about the rules.
+/// A pattern that does not compile is a finding about the rules.
 fn about<'r>(
     file: &Path,
     content: Secret,
-    rule: Result<Option<&'r Rule>, RulesError>,
-    names: &Names,
+    against: &Against<'r>,
+    text: &str,
     findings: &mut Vec<Finding>,
 ) -> Kind<'r> {
+    let rule = against.rules.select(text);
     if is_encrypted(content.expose(), Format::from_path(file)) {
         if let Ok(None) = rule {
             let message = "the file is encrypted, and no creation rule matches it";
@@ -127,7 +193,9 @@ fn about<'r>(
             ));
         }
         let rule = rule.ok().flatten();
-        return Kind::Encrypted(encrypted(file, content, rule, names, findings));
+        let settings = rule.and_then(|rule| against.settings.get(rule.index)?.as_ref());
+        let traces = encrypted(file, content, settings, against, findings);
+        return Kind::Encrypted(traces);
     }
     if let Some((kind, position)) = key_material::find(content.expose()) {
         let message = format!("{kind} lies here in clear");
@@ -137,67 +205,49 @@ fn about<'r>(
         findings.push(finding.at(position));
     }
     match rule {
-        Ok(Some(rule)) if !content.is_empty() => Kind::Plain(rule),
+        Ok(Some(rule))
+            if !content.is_empty()
+                && !is_for_git(file)
+                && plain::asks_for_encryption(content, Format::from_path(file), rule) =>
+        {
+            Kind::Plain(rule)
+        }
         _ => Kind::Other,
     }
 }
 
-/// The file's wrapped data keys.
+/// Git has to read it as it is, whatever rule covers it.
+fn is_for_git(file: &Path) -> bool {
+    let names = [".gitignore", ".gitattributes", ".gitmodules"];
+    file.file_name()
+        .is_some_and(|file| names.iter().any(|name| file == *name))
+}
+
+/// What would show in a copy of the file.
 fn encrypted(
     file: &Path,
     content: Secret,
-    rule: Option<&Rule>,
-    names: &Names,
+    settings: Option<&Settings>,
+    against: &Against<'_>,
     findings: &mut Vec<Finding>,
-) -> Vec<String> {
+) -> Traces {
     if let Some(position) = conflict(content.expose()) {
         let message = "the file holds the marks of a merge conflict, so sops cannot read it";
         let hint =
             "take one side whole and make the other's change again with sops, so that the MAC fits";
         let finding = Finding::new("merge-conflict", Severity::Error, file, message, hint);
         findings.push(finding.at(position));
-        return Vec::new();
+        return Traces::default();
     }
     match Document::parse(content, Format::from_path(file), &Limits::default()) {
         Ok(document) => {
-            about_document(file, &document, rule, names, findings);
-            let wrap = |entry: &Entry| match entry {
-                Entry::Age { enc, .. } => Some(enc.trim().to_owned()),
-                Entry::Other { .. } => None,
-            };
-            document.metadata().entries().filter_map(wrap).collect()
+            about_document(file, &document, settings, against.rules.names(), findings);
+            against.tracer.traces(&document)
         }
         Err(error) => {
             findings.push(Finding::of("broken-metadata", Severity::Error, file, error));
-            Vec::new()
+            Traces::default()
         }
-    }
-}
-
-/// Finds files that are copies of others.
-#[derive(Default)]
-struct Copies {
-    /// A wrapped data key, and the first file that has it.
-    wraps: HashMap<String, PathBuf>,
-}
-
-impl Copies {
-    /// Every wrapping has randomness of its own, so equal texts come from a copied file.
-    fn add(&mut self, file: &Path, wraps: Vec<String>) -> Option<Finding> {
-        let mut other = None;
-        for wrap in wraps {
-            let first = self.wraps.entry(wrap).or_insert_with(|| file.to_owned());
-            if first != file {
-                other = Some(first.clone());
-            }
-        }
-        let message = format!(
-            "the file has the data key of {}: whoever can open one can open the other",
-            escape::path(&other?)
-        );
-        let hint = "give it a data key of its own: sops rotate --in-place";
-        let code = "duplicate-data-key";
-        Some(Finding::new(code, Severity::Warning, file, message, hint))
     }
 }
 
@@ -205,7 +255,7 @@ impl Copies {
 fn about_document(
     file: &Path,
     document: &Document,
-    rule: Option<&Rule>,
+    settings: Option<&Settings>,
     names: &Names,
     findings: &mut Vec<Finding>,
 ) {
@@ -230,6 +280,7 @@ fn about_document(
         let code = "outdated-sops-version";
         findings.push(Finding::new(code, Severity::Note, file, message, hint));
     }
+    findings.extend(plain::in_spite_of_sops(file, document));
     match document.values_in_clear(MOST_VALUES) {
         Ok(positions) => {
             for position in positions {
@@ -242,9 +293,8 @@ fn about_document(
         }
         Err(error) => findings.push(Finding::of("broken-metadata", Severity::Error, file, error)),
     }
-    // Settings that sops refuses are a finding about the rule.
-    if let Some(Ok(settings)) = rule.map(Rule::settings) {
-        let drift = Drift::between(&settings, &state(document));
+    if let Some(settings) = settings {
+        let drift = Drift::between(settings, &state(document));
         if !drift.is_none() {
             let hint = "bring the file in step with its rule: sops updatekeys, and sops rotate where somebody loses access";
             findings.push(Finding::new(
@@ -269,14 +319,11 @@ fn is_outdated(version: &str) -> bool {
 
 /// Where a mark of a merge conflict stands.
 fn conflict(content: &[u8]) -> Option<Position> {
-    let mut start = 0;
-    for line in content.split(|&byte| byte == b'\n') {
-        if line.starts_with(b"<<<<<<< ") || line.starts_with(b">>>>>>> ") {
-            return Some(Position::of(content, start));
-        }
-        start += line.len() + 1;
-    }
-    None
+    let starts = |mark| memmem::find_iter(content, mark);
+    let at = starts("<<<<<<< ").chain(starts(">>>>>>> "));
+    let is_line_start = |at: &usize| *at == 0 || content.get(at - 1) == Some(&b'\n');
+    let first = at.filter(is_line_start).min()?;
+    Some(Position::of(content, first))
 }
 
 fn describe(drift: &Drift, names: &Names) -> String {

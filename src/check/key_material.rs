@@ -1,5 +1,7 @@
 //! Private keys that lie in a file in clear.
 
+use memchr::memmem;
+
 use crate::error::Position;
 
 const AGE: &[u8] = b"AGE-SECRET-KEY-";
@@ -10,6 +12,9 @@ const PEM_END: &[u8] = b"PRIVATE KEY-----";
 
 /// The kind of the first private key in `content`, and where it stands. A text that only speaks of keys has none.
 pub(super) fn find(content: &[u8]) -> Option<(&'static str, Position)> {
+    if memmem::find(content, AGE).is_none() && memmem::find(content, PEM_START).is_none() {
+        return None; // nearly every file
+    }
     let mut start = 0;
     let mut open: Option<(&'static str, usize)> = None;
     for line in content.split(|&byte| byte == b'\n') {
@@ -29,7 +34,7 @@ pub(super) fn find(content: &[u8]) -> Option<(&'static str, Position)> {
 }
 
 fn age(line: &[u8]) -> Option<usize> {
-    let at = line.windows(AGE.len()).position(|part| part == AGE)?;
+    let at = memmem::find(line, AGE)?;
     let key = line.get(at + AGE.len()..)?;
     let length = key
         .iter()
@@ -39,14 +44,12 @@ fn age(line: &[u8]) -> Option<usize> {
 }
 
 fn pem(line: &[u8]) -> Option<(&'static str, usize)> {
-    let at = line
-        .windows(PEM_START.len())
-        .position(|part| part == PEM_START)?;
+    let at = memmem::find(line, PEM_START)?;
     let rest = line.get(at..)?.trim_ascii_end();
     if !rest.ends_with(PEM_END) {
         return None;
     }
-    let ssh = rest.windows(7).any(|part| part == b"OPENSSH");
+    let ssh = memmem::find(rest, b"OPENSSH").is_some();
     Some((
         if ssh {
             "an SSH private key"

@@ -1,9 +1,18 @@
 //! Do the rules say what was meant, and does every file obey them? No private key is needed.
 
 pub(crate) mod codes;
+mod copies;
+mod diff;
 mod files;
+mod finding;
+mod fix;
+mod identities;
 mod key_material;
+mod plain;
+mod scope;
+mod staging;
 mod suppress;
+mod view;
 
 use std::{
     os::unix::ffi::OsStrExt as _,
@@ -13,98 +22,22 @@ use std::{
 use policy::{
     order,
     pattern::text_as_go_sees_it,
-    rules::{self, Related, Rules, Severity},
+    rules::{self, Rules, Severity},
 };
 
 use crate::{
-    error::{Error, Position, Result},
-    limits::Limits,
-    repository::{RULES, Repository, WRONG_NAME},
+    error::{Error, Result},
+    repository::{LEDGER, RULES, WRONG_NAME},
 };
 
-/// The list of values that a removed recipient could read; names only, never encrypted.
-const LEDGER: &str = ".sops-exposed.yaml";
-
-/// One finding.
-#[derive(Debug)]
-pub(crate) struct Finding {
-    /// Stable, in kebab case.
-    pub(crate) code: &'static str,
-    pub(crate) severity: Severity,
-    /// Whether `file` is that of the rules.
-    pub(crate) is_about_rules: bool,
-    /// Relative to the repository.
-    pub(crate) file: PathBuf,
-    pub(crate) position: Position,
-    /// A sentence without capital and period.
-    pub(crate) message: String,
-    /// A path that shows it.
-    pub(crate) witness: Option<String>,
-    /// Other places in the same file.
-    pub(crate) related: Vec<Related>,
-    /// The next step.
-    pub(crate) hint: Option<String>,
-}
-
-impl Finding {
-    fn new(
-        code: &'static str,
-        severity: Severity,
-        file: &Path,
-        message: impl Into<String>,
-        hint: impl Into<String>,
-    ) -> Self {
-        Self {
-            code,
-            severity,
-            is_about_rules: false,
-            file: file.to_owned(),
-            position: Position::START,
-            message: message.into(),
-            witness: None,
-            related: Vec::new(),
-            hint: Some(hint.into()),
-        }
-    }
-
-    fn at(mut self, position: Position) -> Self {
-        self.position = position;
-        self
-    }
-
-    /// An error about a file that was met while looking at it.
-    fn of(code: &'static str, severity: Severity, file: &Path, error: Error) -> Self {
-        Self {
-            code,
-            severity,
-            is_about_rules: false,
-            file: file.to_owned(),
-            position: error.position.unwrap_or(Position::START),
-            message: error.message,
-            witness: None,
-            related: Vec::new(),
-            hint: error.hint,
-        }
-    }
-
-    /// A finding about the rules, which are in `file`.
-    pub(crate) fn about_rules(file: &Path, found: rules::Finding) -> Self {
-        Self {
-            code: found.code,
-            severity: found.severity,
-            is_about_rules: true,
-            file: file.to_owned(),
-            position: Position {
-                line: found.position.line,
-                column: found.position.column,
-            },
-            message: found.message,
-            witness: found.witness,
-            related: found.related,
-            hint: found.hint,
-        }
-    }
-}
+pub(crate) use self::{
+    diff::{Line, unified},
+    fix::{Fix, plan},
+};
+pub(crate) use finding::Finding;
+use scope::Scope;
+use view::Files;
+pub(crate) use view::{Request, View};
 
 /// A finding that a comment in the rules allows.
 #[derive(Debug)]
@@ -119,6 +52,8 @@ pub(crate) struct Allowance {
 pub(crate) struct Report {
     /// The rules first, then file by file.
     pub(crate) findings: Vec<Finding>,
+    /// The repository from the top of its Git work tree: what hosts of Git repositories call files by.
+    pub(crate) place: PathBuf,
     /// What comments in the rules allow.
     pub(crate) allowed: Vec<Allowance>,
     /// Files that were looked at.
@@ -131,6 +66,7 @@ impl Report {
     pub(crate) fn only(finding: Finding) -> Self {
         Self {
             findings: vec![finding],
+            place: PathBuf::new(),
             allowed: Vec::new(),
             files: 0,
             rules: 0,
@@ -145,26 +81,30 @@ pub(crate) fn about_reading(rules: &Rules, name: &Path) -> Vec<Finding> {
         .chain(rules.findings())
         .map(|finding| Finding::about_rules(name, finding))
         .collect();
-    suppress::suppress(&mut findings, rules, name, false);
+    suppress::suppress(&mut findings, rules, name, &Scope::of_rules());
     findings
 }
 
-/// Checks the repository at `root` against `rules`, which stand in the file `name` there.
-pub(crate) fn check(root: &Path, name: &Path, rules: &Rules, limits: Limits) -> Result<Report> {
-    let repository = Repository::open(root, limits)?;
-    let mut walk = repository.walk()?;
-    walk.files.sort();
-    let mut findings = Vec::new();
-    let (wrong, files): (Vec<_>, Vec<_>) = walk
-        .files
-        .into_iter()
-        .filter(|file| file != name && file != Path::new(RULES) && file != Path::new(LEDGER))
-        .partition(|file| file.file_name().is_some_and(|name| name == WRONG_NAME));
+/// Checks what `view` shows against `rules`, whose text is `source`.
+pub(crate) fn check(view: &View, rules: &Rules, source: &[u8]) -> Result<Report> {
+    let name = view.name.as_path();
+    let mut files = view.files(rules)?;
+    let mut wrong: Vec<PathBuf> = Vec::new();
+    files.all.retain(|(file, _)| {
+        let is_wrong = file.file_name().is_some_and(|name| name == WRONG_NAME);
+        if is_wrong {
+            wrong.push(file.clone());
+        }
+        let is_policy = file == name || file == Path::new(RULES) || file == Path::new(LEDGER);
+        !is_wrong && !is_policy
+    });
     let texts: Vec<_> = files
+        .all
         .iter()
-        .map(|file| text_as_go_sees_it(file.as_os_str().as_bytes()))
+        .map(|(file, _)| text_as_go_sees_it(file.as_os_str().as_bytes()))
         .collect();
     let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+    let scope = view.scope(&files.all, &texts, rules);
 
     let order = order::analyse(rules, &texts);
     let mut about_rules: Vec<_> = rules
@@ -175,52 +115,60 @@ pub(crate) fn check(root: &Path, name: &Path, rules: &Rules, limits: Limits) -> 
         .chain(order.findings)
         .collect();
     about_rules.sort_by_key(|finding| finding.position);
-    findings.extend(
-        about_rules
-            .into_iter()
-            .map(|finding| Finding::about_rules(name, finding)),
-    );
-    findings.extend(private_key(&repository, name, &findings));
-    for directory in &walk.nested {
-        let message = "this directory has a .sops.yaml of its own, and is not looked at";
-        let hint = "run secretsctl check there";
-        let file = directory.join(RULES);
-        findings.push(Finding::new(
-            "nested-rules",
-            Severity::Note,
-            &file,
-            message,
-            hint,
-        ));
+    let mut findings: Vec<_> = about_rules
+        .into_iter()
+        .map(|finding| Finding::about_rules(name, finding))
+        .collect();
+    findings.extend(private_key(source, name, &findings));
+    if !scope.rules {
+        findings.clear();
     }
-    for file in &wrong {
-        findings.push(wrong_name(file));
-    }
-    for error in walk.problems {
-        let file = error.file.clone().unwrap_or_default();
-        let file = file.strip_prefix(root).unwrap_or(&file).to_owned();
-        findings.push(Finding::of("not-analysed", Severity::Note, &file, error));
-    }
+    findings.extend(beside_files(view, &files, &wrong, &scope));
+    let catch_alls = &order.catch_alls;
     findings.extend(files::check(
-        &repository,
-        rules,
-        &order.catch_alls,
-        &files,
-        &texts,
+        view, rules, catch_alls, &files, &texts, &scope,
     ));
-    let allowed = suppress::suppress(&mut findings, rules, name, true);
+    findings.extend(identities::check(&view.identities));
+    let allowed = suppress::suppress(&mut findings, rules, name, &scope);
+    let in_scope = files.all.iter().filter(|(file, _)| scope.has(file));
     Ok(Report {
         findings,
+        place: view.place(),
         allowed,
-        files: files.len(),
+        files: in_scope.count(),
         rules: rules.all().len(),
     })
 }
 
+/// What is not looked at, and why.
+fn beside_files(view: &View, files: &Files, wrong: &[PathBuf], scope: &Scope) -> Vec<Finding> {
+    let nested = files.nested.iter().filter(|path| scope.touches(path));
+    let nested = nested.map(|directory| {
+        let message = "this directory has a .sops.yaml of its own, and is not looked at";
+        let hint = "run secretsctl check there";
+        let file = directory.join(RULES);
+        Finding::new("nested-rules", Severity::Note, &file, message, hint)
+    });
+    let wrong = wrong.iter().filter(|file| scope.has(file));
+    let wrong = wrong.map(|file| wrong_name(file));
+    let of = |file: &Path, error: &Error| {
+        Finding::of("not-analysed", Severity::Note, file, error.clone())
+    };
+    let problems = files.problems.iter().filter_map(|error| {
+        let file = error.file.as_deref().unwrap_or(Path::new(""));
+        let file = file.strip_prefix(view.repository.root()).unwrap_or(file);
+        scope.touches(file).then(|| of(file, error))
+    });
+    let git = view
+        .problem
+        .iter()
+        .map(|error| of(Path::new(".git"), error));
+    nested.chain(wrong).chain(git).chain(problems).collect()
+}
+
 /// A private key anywhere in the rules, in a comment or beside them too, unless it is told already.
-fn private_key(repository: &Repository, name: &Path, told: &[Finding]) -> Option<Finding> {
-    let content = repository.read(name).ok()?;
-    let (kind, position) = key_material::find(content.expose())?;
+fn private_key(source: &[u8], name: &Path, told: &[Finding]) -> Option<Finding> {
+    let (kind, position) = key_material::find(source)?;
     let code = "private-key-in-rules";
     let known = |finding: &Finding| finding.code == code && finding.position.line == position.line;
     if told.iter().any(known) {

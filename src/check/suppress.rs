@@ -8,15 +8,15 @@ use policy::{
     suppression::{Allowed, Suppression},
 };
 
-use super::{Allowance, Finding, codes::Code};
+use super::{Allowance, Finding, codes::Code, scope::Scope};
 
 /// Takes out of `findings` those that a comment allows, and adds what there is to say about the comments themselves, which
-/// stand in the file `name`. `everything` tells whether every file was looked at: only then is a comment without use one.
+/// stand in the file `name`, where that is in `scope`. A comment is without use only where nothing is left out.
 pub(super) fn suppress(
     findings: &mut Vec<Finding>,
     rules: &Rules,
     name: &Path,
-    everything: bool,
+    scope: &Scope,
 ) -> Vec<Allowance> {
     let suppressions = &rules.suppressions;
     let mut used: Vec<Vec<bool>> = suppressions
@@ -45,7 +45,8 @@ pub(super) fn suppress(
             None => kept.push(finding),
         }
     }
-    let mut about = about_comments(rules, &used, everything);
+    let mut about = about_comments(rules, &used, scope.is_everything());
+    about.retain(|_| scope.rules);
     about.sort_by_key(|finding| finding.position);
     findings.extend(
         about

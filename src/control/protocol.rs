@@ -3,9 +3,9 @@
 //! They name secrets, files and causes. None has a field that could hold a delivered value, and `Secret` cannot be
 //! serialised, so none can get one by accident.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{fmt, sync::Arc, time::SystemTime};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
     clock,
@@ -88,7 +88,7 @@ pub(crate) struct Runtime {
 pub(crate) struct Identity {
     pub(crate) name: String,
     pub(crate) kind: String,
-    /// `usable` or `locked`.
+    /// `usable`, `locked`, or for a configured file that gives no identity: `unreadable`, `empty`.
     pub(crate) state: String,
 }
 
@@ -152,11 +152,41 @@ impl Refused {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Listed {
     pub(crate) name: Arc<str>,
-    pub(crate) path: Box<str>,
+    pub(crate) path: Place,
     pub(crate) state: SecretState,
     #[serde(with = "clock::text")]
     pub(crate) since: SystemTime,
     pub(crate) file: Arc<str>,
+}
+
+/// A path, in parts that others have too.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(from = "Box<str>")]
+pub(crate) enum Place {
+    At(Box<str>),
+    /// A directory, and what is below it.
+    Below(Arc<str>, Arc<str>),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(path) => f.write_str(path),
+            Self::Below(directory, path) => write!(f, "{directory}/{path}"),
+        }
+    }
+}
+
+impl From<Box<str>> for Place {
+    fn from(path: Box<str>) -> Self {
+        Self::At(path)
+    }
+}
+
+impl Serialize for Place {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// State of one secret.

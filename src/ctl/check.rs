@@ -1,29 +1,41 @@
 //! `secretsctl check`: do the rules say what was meant, and does every file obey them?
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use policy::rules::Severity;
 
 use super::{
-    Context,
+    Context, fix,
     report::{github, human, json, sarif},
 };
 use crate::{
     check::{
-        self, Finding, Report,
+        self, Finding, Report, Request, View,
         codes::{CODES, Code},
     },
-    error::{Error, Result},
-    files::{ReadLimit, read_any},
+    error::{Error, Position, Result},
+    identity::identity_files,
     limits::Limits,
     output::Outcome,
-    repository::{self, find, no_rules, read_rules},
+    repository::{self, find, no_rules, parse_rules, read_rules},
 };
 
 /// Prove the order of the rules and compare every file with its rule; needs no private key
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
+    /// Tell about these files and directories only; the rules are always looked at whole
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// Look at what is staged in Git, rules and files, and tell about what differs from HEAD
+    #[arg(long, conflicts_with = "since")]
+    staged: bool,
+
+    /// Tell only about files that changed since REF and HEAD parted, or for which the rules did
+    #[arg(long, value_name = "REF")]
+    since: Option<String>,
+
     /// How findings are written: human, json (as with --json), sarif (2.1.0) or github (annotations of its Actions)
     /// [default: human]
     #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
@@ -41,6 +53,14 @@ pub(crate) struct Args {
         value_parser = PossibleValuesParser::new(CODES.iter().map(|code| code.name))
     )]
     explain: Option<String>,
+
+    /// Put the rules in the order that repairs unreachable rules, in place; shows the change first
+    #[arg(long, conflicts_with_all = ["staged", "since"])]
+    fix: bool,
+
+    /// With --fix: show the change, and write nothing
+    #[arg(long, requires = "fix")]
+    dry_run: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -83,6 +103,22 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     };
     let limits = Limits::default();
     let found = find(context.global.config_file.as_deref())?;
+    let fixed = match &found.rules {
+        Some(place) if args.fix => {
+            let name = PathBuf::from(place.file.file_name().unwrap_or_default());
+            match fix::run(&place.file, &limits, args.dry_run) {
+                Ok(done) => Some((done, name)),
+                // Told as a finding, or in its own way, by the check that follows.
+                Err(error)
+                    if error.code != "cannot-reorder" && read_rules(place, &limits).is_err() =>
+                {
+                    None
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        _ => None,
+    };
     let (report, source) = match (&found.rules, &found.wrong_name) {
         (None, Some(wrong)) => {
             let name = Path::new(wrong.file_name().unwrap_or_default());
@@ -90,15 +126,35 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         }
         _ => {
             let place = found.required()?;
-            (look(&place, limits)?, source(&place.file, &limits))
+            let request = Request {
+                paths: &args.paths,
+                staged: args.staged,
+                since: args.since.as_deref(),
+                identities: identity_files(&context.global.identities, &|name| {
+                    std::env::var_os(name)
+                }),
+            };
+            look(&place, request, limits)?
         }
     };
+    if let Some((done, name)) = &fixed
+        && format == Format::Human
+    {
+        done.print(name, args.dry_run, context)?;
+    }
+    let output = &mut context.output;
     match format {
-        Format::Json => output.json(&json::report(&report))?,
+        Format::Json => {
+            let mut value = json::report(&report);
+            if let Some((done, name)) = &fixed {
+                done.add_to(&mut value, name);
+            }
+            output.json(&value)?;
+        }
         Format::Sarif => output.json(&sarif::log(&report))?,
         Format::Github => {
             for finding in &report.findings {
-                output.line(&github::annotation(finding))?;
+                output.line(&github::annotation(finding, &report.place))?;
             }
         }
         Format::Human => human::print(&report, &source, output)?,
@@ -111,27 +167,40 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     Ok(Outcome::findings_if(report.findings.iter().any(counts)))
 }
 
-fn look(place: &repository::Rules, limits: Limits) -> Result<Report> {
+/// The report, and the text of the rules to show their lines.
+fn look(
+    place: &repository::Rules,
+    request: Request<'_>,
+    limits: Limits,
+) -> Result<(Report, String)> {
     let name = Path::new(place.file.file_name().unwrap_or_default());
-    match read_rules(&place.file, &limits) {
-        Ok(rules) if rules.are_present() => check::check(&place.root, name, &rules, limits),
-        Ok(_) => Err(no_rules().with_file(&place.file)),
+    let view = View::open(place, request, limits)?;
+    let source = view.rules()?;
+    let report = match parse_rules(source.expose(), &limits) {
+        Ok(rules) if rules.are_present() => check::check(&view, &rules, source.expose()),
+        // Perhaps the key is misspelt: then the first finding says so.
+        Ok(rules) => Err(
+            match rules
+                .findings()
+                .into_iter()
+                .find(|found| found.code == "unknown-key")
+            {
+                Some(found) => Error::new("no-rules", no_rules().message)
+                    .with_file(&place.file)
+                    .with_position(Position {
+                        line: found.position.line,
+                        column: found.position.column,
+                    })
+                    .with_hint(found.hint.unwrap_or_default()),
+                None => no_rules().with_file(&place.file),
+            },
+        ),
         // sops refuses the whole file, so there is nothing to compare with.
         Err(error) if error.code == "duplicate-key" => {
             Ok(Report::only(check::duplicate_key(name, error)))
         }
-        Err(error) => Err(error),
-    }
-}
-
-/// The rules again, to show their lines; empty when they are gone.
-fn source(file: &Path, limits: &Limits) -> String {
-    let limit = ReadLimit {
-        name: "file-size",
-        bytes: limits.file_size,
+        Err(error) => Err(error.with_file(&place.file)),
     };
-    read_any(file, limit).map_or_else(
-        |_| String::new(),
-        |content| String::from_utf8_lossy(content.expose()).into_owned(),
-    )
+    let text = String::from_utf8_lossy(source.expose()).into_owned();
+    Ok((report?, text))
 }

@@ -172,7 +172,7 @@ fn settings(args: &Args, explicit: Option<&Path>, name: &Path) -> Result<Setting
 /// What the selected rule says; `None` where the file holds no rules.
 fn rule_settings(found: &repository::Rules, name: &Path) -> Result<Option<Settings>> {
     let in_rules = |error| Error::from(error).with_file(&found.file);
-    let rules = repository::read_rules(&found.file, &Limits::default())?;
+    let rules = repository::read_rules(found, &Limits::default())?;
     if !rules.are_present() {
         return Ok(None);
     }
@@ -203,9 +203,7 @@ fn rule_settings(found: &repository::Rules, name: &Path) -> Result<Option<Settin
         groups.push(recipients);
     }
     let selection = match settings.selection {
-        Some((selection, text)) => Kind::ALL
-            .into_iter()
-            .find(|kind| kind.name() == selection.key())
+        Some((selection, text)) => Kind::named(selection.key())
             .map(|kind| Selection::new(kind, &text))
             .transpose()?,
         None => None,

@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         output.json(&json!({"exposed": entries.collect::<Vec<Value>>()}))?;
         return Ok(Outcome::findings_if(!open.is_empty()));
     }
-    let rules = read_rules(&found.file, &limits).ok();
+    let rules = read_rules(&found, &limits).ok();
     let names = rules.as_ref().map(|rules| rules.names());
     let label =
         |text: &String| names.map_or_else(|| text.clone(), |names: &Names| names.label(text));

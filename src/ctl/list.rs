@@ -55,7 +55,7 @@ pub(crate) fn run(_: &Args, context: &mut Context) -> Result<Outcome> {
 fn row(secret: &Listed, now: SystemTime) -> [String; 5] {
     [
         escape::text(&secret.name).into_owned(),
-        escape::text(&secret.path).into_owned(),
+        escape::text(&secret.path.to_string()).into_owned(),
         secret.state.name().to_owned(),
         age(secret.since, now),
         escape::text(&secret.file).into_owned(),

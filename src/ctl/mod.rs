@@ -10,6 +10,7 @@ mod decrypt;
 mod encrypt;
 mod explain;
 mod exposed;
+mod fix;
 mod identity;
 mod interrupt;
 mod list;

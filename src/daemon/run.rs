@@ -18,7 +18,7 @@ use super::{
     retry::Retry,
     service::Service,
     state,
-    watch::{Change, is_checkout_in_progress},
+    watch::Change,
     worker::{Outcome, Worker},
 };
 use crate::{
@@ -49,7 +49,11 @@ pub(super) struct Daemon {
     /// Ends plugins of a job that runs.
     plugins: Cancel,
     pending: Option<Pending>,
+    /// What the job that runs has taken up.
+    taken: Option<Pending>,
     retry: Retry,
+    /// Whether the job that runs is what nobody waits for.
+    is_upkeep: bool,
     /// Until the first job has ended.
     is_first: bool,
     /// Name and cause of what is degraded.
@@ -88,7 +92,9 @@ impl Daemon {
             worker: Some(worker),
             job: None,
             pending: None,
+            taken: None,
             retry: Retry::default(),
+            is_upkeep: false,
             is_first: true,
             causes: BTreeMap::new(),
             shown,
@@ -104,7 +110,7 @@ impl Daemon {
     /// Runs until it is told to stop. An error is about the first delivery, when there is nothing to keep.
     pub(super) async fn run(&mut self) -> Result<()> {
         let mut signals = Signals::new()?;
-        self.begin(Change::ALL);
+        self.begin(Change::ALL, None);
         loop {
             let event = self.next(&mut signals).await;
             match event {
@@ -142,11 +148,12 @@ impl Daemon {
         }
         match self.worker {
             Some(worker) if remove => worker.remove(),
+            Some(worker) => worker.close(),
             None if remove => Err(Error::new(
                 "busy",
                 "cannot take the delivered files away: a delivery does not end",
             )),
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
@@ -206,33 +213,55 @@ impl Daemon {
         });
     }
 
-    /// Starts a job for what is pending, unless a checkout is still writing.
+    /// Starts a job for what is pending. It waits while a checkout is still writing, but not for ever.
     fn take_up(&mut self) {
-        let (Some(worker), Some(pending)) = (&self.worker, &mut self.pending) else {
-            return;
-        };
-        let now = Instant::now();
-        let is_patient = now < pending.first + CHECKOUT;
-        if is_patient && is_checkout_in_progress(&worker.config.repository, CHECKOUT) {
-            if !pending.waits_for_checkout {
-                tracing::debug!("a checkout is in progress; waiting for its end");
-            }
-            pending.waits_for_checkout = true;
-            pending.due = now + CHECKOUT_STEP;
+        if self.worker.is_none() {
             return;
         }
-        let change = pending.change;
-        self.pending = None;
-        self.begin(change);
+        if let Some(pending) = self.pending.take() {
+            let is_patient = Instant::now() < pending.first + CHECKOUT;
+            self.begin(pending.change, is_patient.then_some(CHECKOUT));
+            self.taken = Some(pending);
+        }
     }
 
-    fn begin(&mut self, change: Change) {
+    fn begin(&mut self, change: Change, patience: Option<Duration>) {
         let Some(mut worker) = self.worker.take() else {
             return;
         };
         self.served.append(&mut self.asked);
         self.job = Some(tokio::task::spawn_blocking(move || {
-            let outcome = worker.work(change);
+            let outcome = worker.work(change, patience);
+            (worker, outcome)
+        }));
+    }
+
+    /// Nothing was done, because a checkout is in progress: what was taken up is pending again.
+    fn put_off(&mut self) {
+        let Some(mut taken) = self.taken.take() else {
+            return;
+        };
+        if !taken.waits_for_checkout {
+            tracing::debug!("a checkout is in progress; waiting for its end");
+        }
+        if let Some(newer) = self.pending.take() {
+            taken.change = taken.change.merge(newer.change);
+        }
+        taken.waits_for_checkout = true;
+        taken.due = Instant::now() + CHECKOUT_STEP;
+        self.pending = Some(taken);
+        self.served.append(&mut self.asked);
+        self.asked = std::mem::take(&mut self.served);
+    }
+
+    /// What nobody waits for is done after each job.
+    fn get_ready(&mut self) {
+        let Some(mut worker) = self.worker.take_if(|worker| worker.is_unready()) else {
+            return;
+        };
+        self.is_upkeep = true;
+        self.job = Some(tokio::task::spawn_blocking(move || {
+            let outcome = worker.get_ready();
             (worker, outcome)
         }));
     }
@@ -240,6 +269,11 @@ impl Daemon {
     fn finish(&mut self, worker: Worker, outcome: Outcome) -> Result<()> {
         let facts = worker.facts();
         match outcome {
+            Outcome::Held => {
+                self.put_off();
+                self.worker = Some(worker);
+                return Ok(());
+            }
             Outcome::Same => (),
             Outcome::Reconciled(report) => {
                 let snapshot = state::snapshot(&worker.config, &facts, &report);
@@ -270,6 +304,9 @@ impl Daemon {
         self.is_first = false;
         self.worker = Some(worker);
         self.service.ready(&self.shown.borrow().status);
+        if !std::mem::take(&mut self.is_upkeep) {
+            self.get_ready();
+        }
         Ok(())
     }
 
@@ -281,7 +318,7 @@ impl Daemon {
         let is_changed = |name: &str| {
             let found = report
                 .changed
-                .binary_search_by(|changed| changed.as_str().cmp(name));
+                .binary_search_by(|changed| (**changed).cmp(name));
             found.is_ok()
         };
         let secrets = report.secrets.iter();

@@ -88,6 +88,11 @@ fn text(status: &Status) -> String {
         State::Degraded | State::Locked if status.failure.is_some() => {
             "cannot deliver; see secretsctl status".to_owned()
         }
+        State::Degraded if degraded == 0 => {
+            format!(
+                "{secrets} secrets delivered; an identity cannot be used, see secretsctl status"
+            )
+        }
         State::Degraded | State::Locked => {
             format!("{degraded} of {secrets} secrets degraded; see secretsctl status")
         }

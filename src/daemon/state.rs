@@ -1,6 +1,6 @@
 //! What the control socket shows, made from what the worker reports. No value is anywhere near.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use super::worker::Facts;
 use crate::{
@@ -8,14 +8,21 @@ use crate::{
     config::Config,
     control::{
         protocol::{
-            self, Degraded, Identity, Listed, Listing, Rekey, Reloaded, Repository, Runtime, State,
-            Status,
+            self, Degraded, Identity, Listed, Listing, Place, Rekey, Reloaded, Repository, Runtime,
+            State, Status,
         },
         server::Snapshot,
     },
     delivery::{self, Report, SecretState},
     error::Error,
 };
+
+/// States of an identity. A configured file that gives none is shown too, and nobody knows of what kind it would be.
+pub(super) const USABLE: &str = "usable";
+pub(super) const LOCKED: &str = "locked";
+pub(super) const UNREADABLE: &str = "unreadable";
+pub(super) const EMPTY: &str = "empty";
+pub(super) const UNKNOWN: &str = "unknown";
 
 /// The state before the first delivery.
 pub(super) fn starting(config: &Config, facts: &Facts) -> Snapshot {
@@ -29,7 +36,7 @@ pub(super) fn starting(config: &Config, facts: &Facts) -> Snapshot {
 pub(super) fn snapshot(config: &Config, facts: &Facts, report: &Report) -> Snapshot {
     let degraded = degraded(report);
     let status = Status {
-        state: overall(report, &degraded),
+        state: overall(report, &degraded, &facts.identities),
         generation: report.generation,
         repository: Repository {
             directory: text(&config.repository),
@@ -52,8 +59,12 @@ pub(super) fn snapshot(config: &Config, facts: &Facts, report: &Report) -> Snaps
         },
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
+    // Without a slash at its end.
+    let directory: PathBuf = config.runtime_directory.components().collect();
+    let directory = text(&directory).into();
+    let secrets = report.secrets.iter();
     let listing = Listing {
-        secrets: report.secrets.iter().map(listed).collect(),
+        secrets: secrets.map(|secret| listed(secret, &directory)).collect(),
     };
     Snapshot {
         status,
@@ -78,7 +89,7 @@ pub(super) fn reloaded(report: &Report) -> Reloaded {
         .changed
         .iter()
         .chain(&report.removed)
-        .cloned()
+        .map(|name| name.as_ref().to_owned())
         .collect();
     changed.sort();
     Reloaded {
@@ -102,16 +113,17 @@ fn warnings(config: &Config, facts: &Facts, report: &Report) -> Vec<String> {
 }
 
 /// One identity, for the status.
-pub(super) fn identity(name: &str, kind: &str, usable: bool) -> Identity {
+pub(super) fn identity(name: &str, kind: &str, state: &str) -> Identity {
     Identity {
         name: name.to_owned(),
         kind: kind.to_owned(),
-        state: if usable { "usable" } else { "locked" }.to_owned(),
+        state: state.to_owned(),
     }
 }
 
-fn overall(report: &Report, degraded: &[Degraded]) -> State {
-    if degraded.is_empty() {
+fn overall(report: &Report, degraded: &[Degraded], identities: &[Identity]) -> State {
+    let is_lost = |identity: &Identity| identity.state == UNREADABLE || identity.state == EMPTY;
+    if degraded.is_empty() && !identities.iter().any(is_lost) {
         State::Ok
     } else if report.locked {
         State::Locked
@@ -131,10 +143,13 @@ fn degraded(report: &Report) -> Vec<Degraded> {
         .collect()
 }
 
-fn listed(secret: &SecretState) -> Listed {
+fn listed(secret: &SecretState, directory: &Arc<str>) -> Listed {
     Listed {
         name: Arc::clone(&secret.name),
-        path: text(&secret.path).into(),
+        path: match &secret.link {
+            Some(link) => Place::At(text(link).into()),
+            None => Place::Below(Arc::clone(directory), Arc::clone(&secret.location)),
+        },
         state: match secret.state {
             delivery::State::Delivered => protocol::SecretState::Delivered,
             delivery::State::Degraded { stale: true, .. } => protocol::SecretState::Degraded,

@@ -1,10 +1,12 @@
 //! Everything that blocks: reading the configuration, resolving watches, decrypting, writing. One worker, one job at a
 //! time, on a thread of its own; it moves there with everything it owns and comes back with an [`Outcome`].
 
+use std::time::Duration;
+
 use super::{
     args::Source,
     log, once, state,
-    watch::{Change, Followed, Watcher, fingerprint},
+    watch::{Change, Followed, Watcher, fingerprint, is_checkout_in_progress},
 };
 use crate::{
     config::{Config, IdentitySource, TemplateContent},
@@ -45,10 +47,12 @@ pub(super) struct Facts {
 
 /// What a job came to.
 pub(super) enum Outcome {
+    /// Nothing was done: a checkout is in progress.
+    Held,
     /// The delivery as a whole failed; the previous generation stays.
     Failed(Error),
     Reconciled(Report),
-    /// It was time to compare, and nothing is different.
+    /// Nothing is different, and nobody waits for an answer.
     Same,
 }
 
@@ -72,7 +76,13 @@ impl Worker {
     }
 
     /// Looks at what may have changed and delivers it. Blocks.
-    pub(super) fn work(&mut self, change: Change) -> Outcome {
+    ///
+    /// With `patience` nothing is done while a checkout is in progress that is not older than this.
+    pub(super) fn work(&mut self, change: Change, patience: Option<Duration>) -> Outcome {
+        let is_held = |patience| is_checkout_in_progress(&self.config.repository, patience);
+        if patience.is_some_and(is_held) {
+            return Outcome::Held;
+        }
         let mut change = change;
         if change.poll {
             let fingerprint = fingerprint(&self.followed);
@@ -88,6 +98,30 @@ impl Worker {
         if change.settings {
             self.reload_settings();
         }
+        self.reconcile()
+    }
+
+    /// Whether [`Worker::get_ready`] has something to do.
+    pub(super) fn is_unready(&self) -> bool {
+        self.delivery.is_unready()
+    }
+
+    /// Does what the next change would otherwise have to wait for. Blocks.
+    pub(super) fn get_ready(&mut self) -> Outcome {
+        match self.delivery.get_ready() {
+            Ok(true) => Outcome::Same,
+            Ok(false) => {
+                tracing::info!("a delivered file was changed by somebody else; delivering again");
+                self.reconcile()
+            }
+            Err(error) => {
+                tracing::debug!(%error, "cannot prepare the next generation");
+                Outcome::Same
+            }
+        }
+    }
+
+    fn reconcile(&mut self) -> Outcome {
         match self.delivery.reconcile(&self.config, &self.identities) {
             Ok(report) => Outcome::Reconciled(report),
             Err(error) => Outcome::Failed(error),
@@ -98,9 +132,19 @@ impl Worker {
     pub(super) fn facts(&self) -> Facts {
         let file_system = self.delivery.file_system();
         let identities = self.identities.iter().map(|identity| {
-            let usable = matches!(identity.state(self.identities.plugins()), State::Usable);
-            state::identity(identity.name(), identity.kind(), usable)
+            let state = match identity.state(self.identities.plugins()) {
+                State::Usable => state::USABLE,
+                State::Locked(_) => state::LOCKED,
+            };
+            state::identity(identity.name(), identity.kind(), state)
         });
+        let problems = self.identities.problems().iter();
+        let unreadable = problems.filter_map(|problem| problem.file.as_deref());
+        let unreadable = unreadable.map(|file| {
+            state::identity(&file.to_string_lossy(), state::UNKNOWN, state::UNREADABLE)
+        });
+        let empty = self.identities.unused().iter();
+        let empty = empty.map(|name| state::identity(name, state::UNKNOWN, state::EMPTY));
         Facts {
             filesystem: file_system.kind().to_owned(),
             swap: if file_system.can_swap() {
@@ -108,7 +152,7 @@ impl Worker {
             } else {
                 "never"
             },
-            identities: identities.collect(),
+            identities: identities.chain(unreadable).chain(empty).collect(),
             problems: [
                 self.delivery.warnings().as_slice(),
                 self.identities.problems(),
@@ -124,6 +168,11 @@ impl Worker {
         self.delivery.has_last_good()
     }
 
+    /// Ends; what was delivered stays.
+    pub(super) fn close(self) -> Result<()> {
+        self.delivery.close()
+    }
+
     /// Takes away everything that was delivered.
     pub(super) fn remove(self) -> Result<()> {
         self.delivery.remove()
@@ -131,6 +180,7 @@ impl Worker {
 
     /// A configuration that cannot be used changes nothing and is reported.
     fn reload_settings(&mut self) {
+        self.delivery.start_over();
         let loaded = self.source.load().map_err(first).and_then(|config| {
             self.refuse_what_needs_a_restart(&config)?;
             Ok(config)

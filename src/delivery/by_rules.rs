@@ -1,12 +1,16 @@
 //! Delivery by rules: the repository decides what this host gets.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
-use policy::rules::{KeyKind, Rules};
+use policy::rules::{KeyKind, Rules, RulesError, Settings};
 
 use super::{
     Inputs,
-    desired::{ByRules, SeenFiles, Unit, location_of, look, unit},
+    desired::{ByRules, Unit, location_of, unit},
+    seen::{Seen, SeenFiles, look},
 };
 use crate::{
     error::{Error, Position, Result},
@@ -23,6 +27,7 @@ pub(super) fn collect(
     notes: &mut Vec<Error>,
 ) -> Result<()> {
     let rules = read_rules(inputs)?;
+    let mut known_rules = HashMap::new();
     // Where it is not known whom one of our identities answers to, what was delivered is not taken away for it.
     let uncertain = !inputs.identities.problems().is_empty()
         || inputs
@@ -54,7 +59,8 @@ pub(super) fn collect(
         }
         let full_path = inputs.repository.root().join(file);
         let known = is_known(file);
-        let ours = names_us(&rules, file, inputs).map(|ours| ours || (known && uncertain));
+        let ours = names_us(&rules, file, inputs, &mut known_rules)
+            .map(|ours| ours || (known && uncertain));
         let digest = match look(inputs, seen, file) {
             Ok(seen) => {
                 // A file that was delivered and is no longer encrypted is damaged, not gone.
@@ -62,9 +68,7 @@ pub(super) fn collect(
                     continue;
                 }
                 let names_us = |recipient: &String| inputs.identities.answers_to(recipient);
-                let opens = |seen: &mut super::desired::Seen| {
-                    seen.recipients(inputs, file).iter().any(names_us)
-                };
+                let opens = |seen: &mut Seen| seen.recipients(inputs, file).iter().any(names_us);
                 match &ours {
                     Ok(true) => {}
                     Ok(false) => {
@@ -98,21 +102,36 @@ pub(super) fn collect(
     Ok(())
 }
 
-/// Whether the rule that sops would select for `file` names one of our recipients.
-fn names_us(rules: &Rules, file: &str, inputs: &Inputs<'_>) -> Result<bool> {
-    let settings = match rules.select(file) {
-        Ok(Some(rule)) => rule.settings(),
-        Ok(None) => return Ok(false),
-        Err(error) => Err(error),
+/// Whether the rule that sops would select for `file` names one of our recipients. `known` has the answer of each rule
+/// that was asked before: there are far fewer rules than files.
+fn names_us(
+    rules: &Rules,
+    file: &str,
+    inputs: &Inputs<'_>,
+    known: &mut HashMap<usize, Result<bool>>,
+) -> Result<bool> {
+    let at_rules =
+        |error: RulesError| Error::from(error).with_file(&inputs.repository.root().join(RULES));
+    let Some(rule) = rules.select(file).map_err(at_rules)? else {
+        return Ok(false);
     };
-    let settings = settings
-        .map_err(|error| Error::from(error).with_file(&inputs.repository.root().join(RULES)))?;
+    let answer = known.entry(rule.index);
+    answer
+        .or_insert_with(|| {
+            rule.settings()
+                .map_err(at_rules)
+                .map(|settings| is_ours(&settings, inputs))
+        })
+        .clone()
+}
+
+fn is_ours(settings: &Settings, inputs: &Inputs<'_>) -> bool {
     let mut recipients = settings
         .key_groups
         .iter()
         .flatten()
         .filter(|recipient| recipient.kind == KeyKind::Age);
-    Ok(recipients.any(|recipient| inputs.identities.answers_to(&recipient.text)))
+    recipients.any(|recipient| inputs.identities.answers_to(&recipient.text))
 }
 
 /// The rules of the repository's own directory.

@@ -28,7 +28,7 @@ pub(super) struct Check<'a> {
 }
 
 /// Delivered paths and what is remembered of them, by the path of their file in the repository.
-pub(super) type LeavesOf<'a> = HashMap<&'a str, Vec<(&'a Arc<str>, &'a OutputRecord)>>;
+pub(super) type LeavesOf<'a> = HashMap<&'a str, Vec<(&'a Arc<str>, &'a Arc<OutputRecord>)>>;
 
 /// Sorts what is remembered by files.
 pub(super) fn leaves_of(memory: &Memory) -> LeavesOf<'_> {
@@ -66,11 +66,29 @@ impl Check<'_> {
             outcome.add(done);
         }
         for template in &desired.templates {
-            outcome
-                .outputs
-                .push(self.as_it_is(template.wanted.clone(), None)?);
+            outcome.push(self.as_it_is(template.wanted.clone(), None)?);
         }
-        (outcome.outputs.len() == self.memory.outputs.len()).then_some(outcome)
+        (outcome.outputs().count() == self.memory.outputs.len()).then_some(outcome)
+    }
+
+    /// Delivered paths whose content may be another one now: those of files that are not as they were, or not there, and
+    /// of all templates.
+    pub(super) fn stale(&self, desired: &Desired<'_>) -> Vec<&str> {
+        let mut same: HashMap<&str, bool> = HashMap::new();
+        for unit in &desired.units {
+            let is_same = self.is_same(unit);
+            let of_file = same.entry(&unit.file).or_insert(true);
+            *of_file = *of_file && is_same;
+        }
+        let is_stale = |record: &OutputRecord| {
+            let file = record.file.as_deref();
+            !file.is_some_and(|file| same.get(file).is_some_and(|same| *same))
+        };
+        let outputs = self.memory.outputs.iter();
+        outputs
+            .filter(|(_, record)| is_stale(record))
+            .map(|(location, _)| &**location)
+            .collect()
     }
 
     fn as_it_is(&self, wanted: Wanted, file: Option<Arc<str>>) -> Option<Done> {
@@ -82,7 +100,8 @@ impl Check<'_> {
         same.then(|| Done {
             wanted,
             file,
-            record: Some(record.clone()),
+            since: Some(record.since),
+            record: Some(Arc::clone(record)),
             new_file: false,
             new_content: false,
             cause: None,
@@ -103,12 +122,6 @@ impl Check<'_> {
         wanted
     }
 
-    /// Whether nothing that decides the content has changed since the last generation, and the generation is as it was
-    /// written.
-    pub(super) fn is_clean(&self, unit: &Unit) -> bool {
-        self.is_same(unit) && self.is_intact(unit)
-    }
-
     /// Whether nothing that decides the content has changed since the last generation.
     pub(super) fn is_same(&self, unit: &Unit) -> bool {
         let (Some(record), Ok(digest)) = (self.memory.files.get(&*unit.file), &unit.digest) else {
@@ -122,7 +135,9 @@ impl Check<'_> {
             self.memory
                 .outputs
                 .get(&named.wanted.location)
-                .is_some_and(|record| *record.source == *source && record.name == named.wanted.name)
+                .is_some_and(|record| {
+                    record.source.as_deref() == Some(&*source) && record.name == named.wanted.name
+                })
         })
     }
 
@@ -146,7 +161,10 @@ impl Check<'_> {
     }
 
     /// What this file's delivery by rules consisted of.
-    fn delivered_by_rules(&self, unit: &Unit) -> impl Iterator<Item = (&Arc<str>, &OutputRecord)> {
+    fn delivered_by_rules(
+        &self,
+        unit: &Unit,
+    ) -> impl Iterator<Item = (&Arc<str>, &Arc<OutputRecord>)> {
         let leaves = self
             .leaves
             .get(&*unit.file)

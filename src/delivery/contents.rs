@@ -37,9 +37,8 @@ pub(super) struct Contents {
 /// One value, or why it cannot be had.
 pub(super) struct Value {
     pub(super) wanted: Wanted,
-    /// Hash of all that decides its content.
-    pub(super) source: Arc<str>,
-    pub(super) by_rules: bool,
+    /// Hash of all that decides its content; absent by rules.
+    pub(super) source: Option<Arc<str>>,
     pub(super) content: Result<Secret>,
 }
 
@@ -102,13 +101,12 @@ impl Work<'_> {
             };
             contents.values.push(Value {
                 wanted: wanted.clone(),
-                source: source_of(&digest, unit.format, key).into(),
-                by_rules: false,
+                source: Some(source_of(&digest, unit.format, key).into()),
                 content: value,
             });
         }
         if let Some(by_rules) = &unit.by_rules {
-            self.lay_out(unit, by_rules, &opened, leaves, &digest, &mut contents)?;
+            self.lay_out(unit, by_rules, &opened, leaves, &mut contents)?;
         }
         if let Some(held) = held {
             // What was delivered before stays what later ones are compared with.
@@ -131,7 +129,8 @@ impl Work<'_> {
 
     /// The keyed hash of the data key of a file that has changed; nothing where it cannot be opened.
     pub(super) fn data_key_of(&self, unit: &Unit) -> Option<String> {
-        if self.is_clean(unit) {
+        // One that is opened again although it is the same keeps its key, which is remembered.
+        if self.is_same(unit) {
             return None;
         }
         let Inputs {
@@ -151,17 +150,14 @@ impl Work<'_> {
         by_rules: &ByRules,
         opened: &Opened<'_>,
         leaves: Leaves,
-        digest: &str,
         contents: &mut Contents,
     ) -> Result<()> {
-        let source: Arc<str> = digest.into();
         if !splits(unit, by_rules, opened) {
             let wanted = self.at(by_rules.location.as_str().into());
             let content = opened.plaintext();
             contents.values.push(Value {
                 wanted,
-                source,
-                by_rules: true,
+                source: None,
                 content,
             });
             return Ok(());
@@ -181,8 +177,7 @@ impl Work<'_> {
             match reason {
                 None => contents.values.push(Value {
                     wanted: self.at(location.into()),
-                    source: Arc::clone(&source),
-                    by_rules: true,
+                    source: None,
                     content: Ok(leaf.value),
                 }),
                 Some(reason) => {

@@ -5,16 +5,21 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
 };
 
-use super::{Inputs, generation::Attributes, owners::Owners, state::hex};
+use super::{
+    Inputs,
+    generation::Attributes,
+    owners::Owners,
+    seen::{SeenFiles, look},
+    state::hex,
+};
 use crate::{
     config::{Config, Layout, SecretEntry, Settings, TemplateContent, TemplateEntry, unsafe_path},
     error::{Error, Result},
     files::Trust,
-    repository::{ContentHash, Stamp, content_hash},
-    sops::{document::Document, format::Format, metadata::Entry},
+    repository::content_hash,
+    sops::format::Format,
 };
 
 /// One file that services are to find. There may be very many at once: hence the shared texts.
@@ -90,24 +95,6 @@ pub(super) struct Desired<'c> {
     pub(super) notes: Vec<Error>,
 }
 
-/// What is known of a file from an earlier look at it.
-pub(super) struct Seen {
-    hash: ContentHash,
-    /// By which it is recognised without reading it; absent where it was read too soon after a change.
-    stamp: Option<Stamp>,
-    /// Whether it is meant to be a file of sops.
-    pub(super) encrypted: bool,
-    /// Whom the file itself names; read when it is first asked for.
-    recipients: Option<Vec<String>>,
-}
-
-/// What looks have shown, by path: those of this reconciliation, and those of the one before that are not repeated yet.
-#[derive(Default)]
-pub(super) struct SeenFiles {
-    now: HashMap<String, Seen>,
-    before: HashMap<String, Seen>,
-}
-
 impl<'c> Desired<'c> {
     /// Reads the files that matter, to recognise those that have not changed. `is_known` tells which files were
     /// delivered before.
@@ -118,8 +105,7 @@ impl<'c> Desired<'c> {
         is_known: impl Fn(&str) -> bool,
     ) -> Result<Self> {
         let config = inputs.config;
-        // What is not looked at this time is forgotten.
-        seen.before = std::mem::take(&mut seen.now);
+        seen.begin();
         let mut units: BTreeMap<(String, &'static str), Unit> = BTreeMap::new();
         for entry in &config.secrets {
             let format = entry
@@ -252,83 +238,6 @@ pub(super) fn unit<'u>(
             origin: file.to_owned(),
             digest: Ok(String::new()),
         })
-}
-
-/// Looks at a file: its hash, and whether it can be one of sops. Its content is not kept, and not read where the file
-/// is the one of the last look.
-pub(super) fn look<'s>(
-    inputs: &Inputs<'_>,
-    seen: &'s mut SeenFiles,
-    file: &str,
-) -> Result<&'s mut Seen> {
-    let now = SystemTime::now();
-    let stamp = inputs.repository.stamp(Path::new(file))?;
-    if let Some(before) = seen.before.remove(file) {
-        seen.now.insert(file.to_owned(), before);
-    }
-    let seen = &mut seen.now;
-    let known = seen.get(file).is_some_and(|seen| seen.stamp == Some(stamp));
-    if !known {
-        let content = inputs.repository.read(Path::new(file))?;
-        let hash = content_hash(content.expose());
-        let stamp = Some(stamp).filter(|stamp| stamp.is_settled(now));
-        match seen.get_mut(file).filter(|seen| seen.hash == hash) {
-            Some(seen) => seen.stamp = stamp,
-            None => {
-                let encrypted = is_encrypted(file, content.expose());
-                seen.insert(
-                    file.to_owned(),
-                    Seen {
-                        hash,
-                        stamp,
-                        encrypted,
-                        recipients: None,
-                    },
-                );
-            }
-        }
-    }
-    seen.get_mut(file)
-        .ok_or_else(|| Error::new("internal", "a file was looked at and not noted"))
-}
-
-impl Seen {
-    pub(super) fn digest(&self) -> String {
-        hex(&self.hash)
-    }
-
-    /// The age recipients in the metadata of the file; none where it is not encrypted or cannot be read.
-    pub(super) fn recipients(&mut self, inputs: &Inputs<'_>, file: &str) -> &[String] {
-        if !self.encrypted {
-            return &[];
-        }
-        self.recipients.get_or_insert_with(|| {
-            let format = Format::from_path(Path::new(file));
-            let content = inputs.repository.read(Path::new(file));
-            let document =
-                content.and_then(|content| Document::parse(content, format, &inputs.config.limits));
-            let Ok(document) = document else {
-                return Vec::new();
-            };
-            let recipients = document
-                .metadata()
-                .entries()
-                .filter_map(|entry| match entry {
-                    Entry::Age { recipient, .. } => Some(recipient.clone()),
-                    Entry::Other { .. } => None,
-                });
-            recipients.collect()
-        })
-    }
-}
-
-/// Whether a file is meant to be one of sops, also where it is damaged: its values, or its MAC at least, stand in it.
-/// Text files that only tell about sops (a README) have the binary format by their names and are no JSON.
-fn is_encrypted(file: &str, content: &[u8]) -> bool {
-    const MARK: &[u8] = b"ENC[AES256_GCM,";
-    let json = content.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-    (Format::from_path(Path::new(file)) != Format::Binary || json)
-        && content.windows(MARK.len()).any(|window| window == MARK)
 }
 
 /// Hash of all that decides the content of a secret.

@@ -2,7 +2,8 @@
 //! bound to it at all, so that a copy of one file over another passes every check. Both are recognised here by what was
 //! delivered before, and are reported always; with `rollback-guard` they are delivered only where a person said so.
 //!
-//! Only what was delivered since the memory file system was made is known: after a reboot everything is new.
+//! What was delivered since the memory file system was made is known; with the guard on also, from before, when each file
+//! was last modified ([`history`](super::history)). A copy of something from before a reboot is new.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -7,22 +7,33 @@
 //! 2. [`Delivery::reconcile`], as often as something may have changed. It opens only files that have changed, and writes
 //!    nothing when none has. One bad secret is degraded and keeps its last good value; an `Err` is about the whole (no
 //!    space, repository gone), and then the previous generation stays as it is.
-//! 3. [`Delivery::remove`] takes everything away (`--remove-on-exit`); without it delivered files stay.
+//! 3. [`Delivery::get_ready`], when nobody waits: the next generation is begun, so that a change costs what it changes.
+//! 4. [`Delivery::close`], or [`Delivery::remove`] which takes everything away (`--remove-on-exit`);
+//!    without it delivered files stay.
 //!
 //! No plaintext is kept in memory between two calls; what is remembered lies beside the secrets ([`state`]).
 
+mod base;
 mod by_rules;
 mod check;
 mod contents;
+mod delta;
 mod desired;
+mod draft;
 mod generation;
 mod guard;
+mod history;
 mod links;
 mod mounts;
 mod owners;
+mod parallel;
 mod reconcile;
+mod removal;
 mod report;
 mod runtime;
+mod seen;
+mod settle;
+mod spare;
 mod state;
 mod template;
 mod templates;
@@ -37,7 +48,9 @@ use crate::{
     repository::Repository,
 };
 use generation::Previous;
+use history::History;
 use runtime::Runtime;
+use spare::Spare;
 use state::Memory;
 
 pub(crate) use mounts::FileSystem;
@@ -57,41 +70,50 @@ pub(crate) struct Delivery {
     /// The generation in place.
     previous: Option<Previous>,
     memory: Memory,
-    seen: desired::SeenFiles,
+    /// The generation whose state is written in full, where that of the one in place is written as a difference to it.
+    base: Option<u64>,
+    /// The next generation, as far as it could be written beforehand.
+    spare: Option<Spare>,
+    /// What is known from before the last reboot; read when the guard is on.
+    history: Option<History>,
+    seen: seen::SeenFiles,
 }
 
 impl Delivery {
     /// Prepares the runtime directory of `config` and looks at what is there.
     pub(crate) fn open(config: &Config) -> Result<Self> {
         let runtime = Runtime::prepare(&config.runtime_directory, &config.allow_filesystems)?;
-        generation::remove_draft(&runtime)?;
-        let numbers = generation::numbers(&runtime)?;
+        removal::remove_draft(&runtime)?;
+        let numbers = removal::numbers(&runtime)?;
         // Without a link (somebody removed it, or the first switch was interrupted) the newest complete one counts.
         let current = runtime
             .current()
             .filter(|number| numbers.contains(number))
             .or(numbers.last().copied());
         for number in numbers.iter().filter(|number| Some(**number) > current) {
-            generation::remove(&runtime, *number)?;
+            removal::remove(&runtime, *number)?;
         }
-        Memory::prune(&runtime, |number| {
-            numbers.contains(&number) && Some(number) <= current
-        })?;
         let known = current.and_then(|number| {
             Some((
                 Previous::open(&runtime, number)?,
                 Memory::read(&runtime, number)?,
             ))
         });
-        let (previous, memory) = match known {
-            Some((previous, memory)) => (Some(previous), memory),
-            None => (None, Memory::empty()?),
+        let (previous, memory, base) = match known {
+            Some((previous, (memory, base))) => (Some(previous), memory, base),
+            None => (None, Memory::empty()?, None),
         };
+        Memory::prune(&runtime, |number| {
+            Some(number) == base || (numbers.contains(&number) && Some(number) <= current)
+        })?;
         Ok(Self {
             runtime,
             previous,
             memory,
-            seen: desired::SeenFiles::default(),
+            base,
+            spare: None,
+            history: None,
+            seen: seen::SeenFiles::default(),
         })
     }
 
@@ -127,11 +149,11 @@ impl Delivery {
     /// taken away keeps nothing else in place; the first such error is returned.
     pub(crate) fn remove(self) -> Result<()> {
         let mut results = vec![self.runtime.remove_link()];
-        match generation::numbers(&self.runtime) {
+        match removal::numbers(&self.runtime) {
             Ok(numbers) => results.extend(
                 numbers
                     .into_iter()
-                    .map(|number| generation::remove(&self.runtime, number)),
+                    .map(|number| removal::remove(&self.runtime, number)),
             ),
             Err(error) => results.push(Err(error)),
         }
@@ -140,6 +162,7 @@ impl Delivery {
                 results.push(links::remove(link, &self.runtime.link.join(&**location)));
             }
         }
+        results.push(removal::remove_draft(&self.runtime));
         results.push(Memory::prune(&self.runtime, |_| false));
         results.push(self.runtime.dismantle());
         results.into_iter().collect()

@@ -13,9 +13,9 @@ pub(crate) struct Report {
     /// The number of the generation in place; 0 before the first.
     pub(crate) generation: u64,
     /// Names whose content is new or another than before this reconciliation, sorted. For `on-change`.
-    pub(crate) changed: Vec<String>,
+    pub(crate) changed: Vec<Arc<str>>,
     /// Names that were delivered before and are no more, sorted.
-    pub(crate) removed: Vec<String>,
+    pub(crate) removed: Vec<Arc<str>>,
     /// Every secret and template that should be delivered, sorted by name.
     pub(crate) secrets: Vec<SecretState>,
     /// What is reported although it degrades nothing: leaves left out, files that could be opened although no rule
@@ -31,8 +31,10 @@ pub(crate) struct Report {
 #[derive(Clone, Debug)]
 pub(crate) struct SecretState {
     pub(crate) name: Arc<str>,
-    /// Where services find it: below the runtime directory, or its link elsewhere.
-    pub(crate) path: PathBuf,
+    /// Where services find it, below the runtime directory.
+    pub(crate) location: Arc<str>,
+    /// The link elsewhere that leads there, if there is one.
+    pub(crate) link: Option<PathBuf>,
     /// The source in the repository; absent for a template.
     pub(crate) file: Option<Arc<str>>,
     pub(crate) state: State,

@@ -8,21 +8,20 @@ use std::{
     fs,
     os::{
         fd::OwnedFd,
-        unix::{
-            ffi::OsStrExt as _,
-            fs::{DirBuilderExt as _, MetadataExt as _},
-        },
+        unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     },
     path::{Path, PathBuf},
 };
 
 use rustix::{
-    fs::{AtFlags, FlockOperation, Mode, OFlags},
+    fs::{AtFlags, Mode, OFlags},
     io::Errno,
-    mount::MountFlags,
 };
 
-use super::mounts::{FileSystem, file_system_of};
+use super::{
+    base::{check_disk, create_base, lock, memory_file_system},
+    mounts::FileSystem,
+};
 use crate::{
     config::generations_directory,
     error::{Error, Result},
@@ -323,126 +322,6 @@ fn check_parent(parent: &Path) -> Result<()> {
         )
         .with_hint("choose a directory that only root and secretsd's user can change")),
         _ => Ok(()),
-    }
-}
-
-/// Answers whether it was not there before.
-fn create_base(base: &Path) -> Result<bool> {
-    match fs::DirBuilder::new().mode(DIRECTORY_MODE).create(base) {
-        Ok(()) => return set_mode(base).map(|()| true),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(error) => {
-            return Err(unusable(base, format!("cannot be created: {error}")).with_hint(match error.kind() {
-                std::io::ErrorKind::PermissionDenied => "run as root, or choose a runtime directory of your own with --runtime-directory",
-                std::io::ErrorKind::ReadOnlyFilesystem => "make the directory writable for secretsd, or mount a tmpfs there",
-                _ => "choose another runtime directory",
-            }));
-        }
-    }
-    let metadata = fs::symlink_metadata(base)
-        .map_err(|error| unusable(base, format!("cannot be opened: {error}")))?;
-    if metadata.is_symlink() {
-        let target = fs::canonicalize(base).unwrap_or_else(|_| base.to_owned());
-        refuse_store(&target, base)?;
-        return Err(
-            unusable(base, "is a link").with_hint("remove it: secretsd makes the directory itself")
-        );
-    }
-    if !metadata.is_dir() {
-        return Err(unusable(base, "is not a directory")
-            .with_hint("remove it: secretsd makes the directory itself"));
-    }
-    Ok(false)
-}
-
-/// The mode at creation passes through the umask.
-fn set_mode(directory: &Path) -> Result<()> {
-    rustix::fs::chmod(directory, Mode::from_raw_mode(DIRECTORY_MODE))
-        .map_err(|error| unusable(directory, format!("cannot get its permissions: {error}")))
-}
-
-/// Opens `base`, after mounting a memory file system on it where that is possible and nobody did.
-fn memory_file_system(base: &Path) -> Result<(OwnedFd, FileSystem, bool)> {
-    let base_dir = open_directory(base)?;
-    check_owner(base, &base_dir)?;
-    let file_system = file_system_of(&base_dir)?;
-    if !rustix::process::geteuid().is_root()
-        || (file_system.memory && file_system.is_mounted_at(base))
-    {
-        return Ok((base_dir, file_system, false));
-    }
-    // Two daemons that start at once must not mount one over the other: the lock on what lies underneath decides, and
-    // the one that waited looks again.
-    lock(&base_dir, base)?;
-    let reopened = open_directory(base)?;
-    let now = file_system_of(&reopened)?;
-    if now.memory && now.is_mounted_at(base) {
-        return Ok((reopened, now, false));
-    }
-    drop(reopened);
-    if mount(base).is_err() {
-        // No right to mount, or a kernel that has neither: what lies underneath must do, if it is memory.
-        return Ok((base_dir, file_system, false));
-    }
-    let mounted = open_directory(base)?;
-    let file_system = file_system_of(&mounted)?;
-    Ok((mounted, file_system, true))
-}
-
-fn mount(base: &Path) -> rustix::io::Result<()> {
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    // Kernels before 6.4, and user namespaces, know no tmpfs that never swaps.
-    rustix::mount::mount("secretsd", base, "tmpfs", flags, c"mode=0751,noswap")
-        .or_else(|_| rustix::mount::mount("secretsd", base, "ramfs", flags, c"mode=0751"))
-}
-
-fn check_owner(base: &Path, base_dir: &OwnedFd) -> Result<()> {
-    let status = rustix::fs::fstat(base_dir)
-        .map_err(|error| unusable(base, format!("cannot be opened: {error}")))?;
-    let us = rustix::process::geteuid().as_raw();
-    if status.st_uid != us && status.st_uid != 0 {
-        return Err(unusable(
-            base,
-            format!("belongs to the user with number {}", status.st_uid),
-        )
-        .with_hint("remove it, or choose another runtime directory"));
-    }
-    if status.st_mode & 0o022 != 0 {
-        return Err(
-            unusable(base, "can be written by others than its owner").with_hint(format!(
-                "run `chmod go-w {}` after making sure that nothing foreign is in it",
-                base.display()
-            )),
-        );
-    }
-    Ok(())
-}
-
-fn check_disk(link: &Path, file_system: &FileSystem, allowed: &[PathBuf]) -> Result<()> {
-    let point = file_system.mount_point.as_deref();
-    if point.is_some_and(|point| allowed.iter().any(|allowed| allowed == point)) {
-        return Ok(());
-    }
-    let shown = point.map_or_else(|| "an unknown place".into(), Path::to_string_lossy);
-    let message = format!(
-        "{} is not on a memory file system but on {} (mounted at {shown}), where plaintext would stay",
-        link.display(),
-        file_system.kind
-    );
-    Err(Error::new("runtime-on-disk", message).with_hint(format!(
-        "use a directory on a tmpfs such as /run or /dev/shm; the last resort is `allow-filesystems: [{shown}]`"
-    )))
-}
-
-fn lock(base_dir: &OwnedFd, base: &Path) -> Result<()> {
-    match rustix::fs::flock(base_dir, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(()),
-        Err(Errno::WOULDBLOCK) => Err(Error::new(
-            "runtime-locked",
-            format!("another secretsd is using {}", base.display()),
-        )
-        .with_hint("stop it first, or give this one a runtime directory of its own")),
-        Err(error) => Err(unusable(base, format!("cannot be locked: {error}"))),
     }
 }
 

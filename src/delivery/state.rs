@@ -3,10 +3,10 @@
 //! the secrets. No value is in it; of data keys it has keyed hashes, whose key is in it too and dies with it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs::File,
     io::{BufWriter, Read as _, Write as _},
-    path::PathBuf,
+    path::Path,
     sync::Arc,
 };
 
@@ -14,9 +14,10 @@ use rustix::{
     fs::{AtFlags, Mode, OFlags},
     io::Errno,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
+    delta,
     generation::{Attributes, Fingerprint},
     runtime::{Runtime, generation_number, unusable},
 };
@@ -25,7 +26,7 @@ use crate::error::Result;
 const PREFIX: &str = ".state-";
 const TEMPORARY: &str = ".state.new";
 /// Changes when the meaning of a field does; another version's file is not read, and everything is opened again.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 /// Bytes of the file.
 const SIZE: u64 = 1 << 30;
 const BUFFER: usize = 64 << 10;
@@ -38,7 +39,7 @@ pub(super) struct Memory {
     /// By path in the repository.
     pub(super) files: BTreeMap<String, FileRecord>,
     /// By delivered path.
-    pub(super) outputs: BTreeMap<Arc<str>, OutputRecord>,
+    pub(super) outputs: BTreeMap<Arc<str>, Arc<OutputRecord>>,
     /// Since when a name is degraded, in seconds since 1970.
     pub(super) degraded: BTreeMap<String, u64>,
 }
@@ -64,14 +65,16 @@ pub(super) struct FileRecord {
     pub(super) complete: bool,
 }
 
-/// A delivered file. There may be very many, and the daemon keeps them all: hence the shared texts.
-#[derive(Clone, Deserialize, PartialEq, Serialize)]
+/// A delivered file. There may be very many, and the daemon keeps them all: hence the shared texts, and a record that
+/// stays as it is from one generation to the next.
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct OutputRecord {
     pub(super) name: Arc<str>,
     /// The source in the repository; absent for a template.
     pub(super) file: Option<Arc<str>>,
-    /// Hash of all that decided its content.
-    pub(super) source: Arc<str>,
+    /// Hash of all that decided its content; absent where the record of the file tells all, by rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) source: Option<Arc<str>>,
     /// Whether it was delivered by rules.
     pub(super) by_rules: bool,
     user: u32,
@@ -81,36 +84,32 @@ pub(super) struct OutputRecord {
     size: u64,
     modified: (i64, i64),
     /// The link elsewhere that was made for it.
-    pub(super) link: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) link: Option<Box<Path>>,
     /// When this content was delivered, in seconds since 1970.
     pub(super) since: u64,
 }
 
 impl OutputRecord {
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "one for each field, all of them needed"
-    )]
     pub(super) fn new(
         name: Arc<str>,
         file: Option<Arc<str>>,
-        source: Arc<str>,
-        by_rules: bool,
+        source: Option<Arc<str>>,
         attributes: Attributes,
         fingerprint: Fingerprint,
         since: u64,
-    ) -> Self {
+    ) -> Arc<Self> {
         let Attributes { user, group, mode } = attributes;
         let Fingerprint {
             inode,
             size,
             modified,
         } = fingerprint;
-        Self {
+        Arc::new(Self {
             name,
-            file,
+            by_rules: file.is_some() && source.is_none(),
             source,
-            by_rules,
+            file,
             user,
             group,
             mode,
@@ -119,7 +118,7 @@ impl OutputRecord {
             modified,
             link: None,
             since,
-        }
+        })
     }
 
     pub(super) fn attributes(&self) -> Attributes {
@@ -131,22 +130,29 @@ impl OutputRecord {
     }
 
     /// The same content in another file.
-    pub(super) fn moved(&self, fingerprint: Fingerprint, attributes: Attributes) -> Self {
+    pub(super) fn moved(
+        self: &Arc<Self>,
+        fingerprint: Fingerprint,
+        attributes: Attributes,
+    ) -> Arc<Self> {
+        if self.fingerprint() == fingerprint && self.attributes() == attributes {
+            return Arc::clone(self);
+        }
         let Attributes { user, group, mode } = attributes;
         let Fingerprint {
             inode,
             size,
             modified,
         } = fingerprint;
-        Self {
+        Arc::new(Self {
             user,
             group,
             mode,
             inode,
             size,
             modified,
-            ..self.clone()
-        }
+            ..Self::clone(self)
+        })
     }
 
     pub(super) fn fingerprint(&self) -> Fingerprint {
@@ -184,44 +190,47 @@ impl Memory {
         }
     }
 
-    /// What is remembered of generation `number`; nothing when its file is missing or not ours.
-    pub(super) fn read(runtime: &Runtime, number: u64) -> Option<Self> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(
-            &runtime.base_dir,
-            format!("{PREFIX}{number}"),
-            flags,
-            Mode::empty(),
-        )
-        .ok()?;
-        let mut text = Vec::new();
-        File::from(file).take(SIZE).read_to_end(&mut text).ok()?;
-        let memory: Self = serde_json::from_slice(&text).ok()?;
+    /// What is remembered of generation `number`, and of which one that is written in full where it is a difference;
+    /// nothing when its file is missing or not ours.
+    pub(super) fn read(runtime: &Runtime, number: u64) -> Option<(Self, Option<u64>)> {
+        let (mut memory, base) = match Self::read_full(runtime, number) {
+            Some(memory) => (memory, None),
+            None => delta::read(runtime, number).map(|(memory, base)| (memory, Some(base)))?,
+        };
+        memory.share();
+        Some((memory, base))
+    }
+
+    /// Lets equal texts be one, as they are where they were not read.
+    fn share(&mut self) {
+        let mut known: HashSet<Arc<str>> = HashSet::new();
+        for (location, record) in &mut self.outputs {
+            let record = Arc::make_mut(record);
+            if record.name == *location {
+                record.name = Arc::clone(location);
+            }
+            if let Some(file) = &mut record.file {
+                match known.get(file) {
+                    Some(same) => *file = Arc::clone(same),
+                    None => {
+                        known.insert(Arc::clone(file));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn read_full(runtime: &Runtime, number: u64) -> Option<Self> {
+        let memory: Self = read_json(runtime, &format!("{PREFIX}{number}"))?;
         (memory.version == VERSION).then_some(memory)
     }
 
     /// Remembers this of generation `number`: whole or not at all.
     pub(super) fn write(&self, runtime: &Runtime, number: u64) -> Result<()> {
-        let failed = |error: Errno| unusable(&runtime.base, format!("cannot be written: {error}"));
-        remove_file(runtime, TEMPORARY).map_err(failed)?;
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&runtime.base_dir, TEMPORARY, flags, Mode::RUSR | Mode::WUSR)
-            .map_err(failed)?;
-        // Not as one text first: it would be the largest piece of memory that a change needs.
-        let mut file = BufWriter::with_capacity(BUFFER, File::from(file));
-        let written = serde_json::to_writer(&mut file, self).map_err(std::io::Error::from);
-        written.and_then(|()| file.flush()).map_err(|error| {
-            let _ = remove_file(runtime, TEMPORARY);
-            failed(Errno::from_io_error(&error).unwrap_or(Errno::IO))
-        })?;
-        rustix::fs::renameat(
-            &runtime.base_dir,
-            TEMPORARY,
-            &runtime.base_dir,
-            format!("{PREFIX}{number}"),
-        )
-        .map_err(failed)
+        write_json(runtime, &format!("{PREFIX}{number}"), self)?;
+        // What was written as a difference is in it now.
+        let _ = remove_file(runtime, &format!("{}{number}", delta::PREFIX));
+        Ok(())
     }
 
     /// Removes what is remembered of generations that `keep` does not name.
@@ -234,7 +243,10 @@ impl Memory {
             let Ok(name) = entry.file_name().to_str() else {
                 continue;
             };
-            let stale = match name.strip_prefix(PREFIX) {
+            let number = name
+                .strip_prefix(PREFIX)
+                .or_else(|| name.strip_prefix(delta::PREFIX));
+            let stale = match number {
                 Some(number) => generation_number(number).is_none_or(|number| !keep(number)),
                 None => name == TEMPORARY,
             };
@@ -247,6 +259,31 @@ impl Memory {
         }
         Ok(())
     }
+}
+
+pub(super) fn read_json<T: DeserializeOwned>(runtime: &Runtime, name: &str) -> Option<T> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(&runtime.base_dir, name, flags, Mode::empty()).ok()?;
+    let mut text = Vec::new();
+    File::from(file).take(SIZE).read_to_end(&mut text).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+/// Writes a file whole or not at all.
+pub(super) fn write_json(runtime: &Runtime, name: &str, value: &impl Serialize) -> Result<()> {
+    let failed = |error: Errno| unusable(&runtime.base, format!("cannot be written: {error}"));
+    remove_file(runtime, TEMPORARY).map_err(failed)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(&runtime.base_dir, TEMPORARY, flags, Mode::RUSR | Mode::WUSR)
+        .map_err(failed)?;
+    // Not as one text first: it would be the largest piece of memory that a change needs.
+    let mut file = BufWriter::with_capacity(BUFFER, File::from(file));
+    let written = serde_json::to_writer(&mut file, value).map_err(std::io::Error::from);
+    written.and_then(|()| file.flush()).map_err(|error| {
+        let _ = remove_file(runtime, TEMPORARY);
+        failed(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    })?;
+    rustix::fs::renameat(&runtime.base_dir, TEMPORARY, &runtime.base_dir, name).map_err(failed)
 }
 
 fn remove_file(runtime: &Runtime, name: &str) -> rustix::io::Result<()> {

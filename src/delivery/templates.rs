@@ -8,7 +8,8 @@ use std::{
 use super::{
     check::Check,
     desired::TemplateWork,
-    generation::{Placed, Previous, Refused},
+    draft::{Placed, Refused},
+    generation::Previous,
     state::OutputRecord,
     template,
     work::{Done, Work},
@@ -33,7 +34,7 @@ struct Value {
 
 impl Values {
     /// The secrets among `outputs`, read from `directory` when they are asked for.
-    pub(super) fn new(directory: Previous, outputs: &[Done]) -> Self {
+    pub(super) fn new<'d>(directory: Previous, outputs: impl Iterator<Item = &'d Done>) -> Self {
         let value = |done: &Done| Value {
             location: done.record.is_some().then(|| done.wanted.location.clone()),
             degraded: done.cause.is_some(),
@@ -114,7 +115,7 @@ impl Work<'_> {
             }
         }
         let before = self.memory.outputs.get(&work.wanted.location);
-        let fingerprint = before.map(OutputRecord::fingerprint);
+        let fingerprint = before.map(|before| before.fingerprint());
         match self.draft.put(
             self.previous.zip(fingerprint.as_ref()),
             &work.wanted.location,
@@ -125,12 +126,11 @@ impl Work<'_> {
                 let since = before
                     .filter(|_| !placed.new_content)
                     .map_or(self.now, |before| before.since);
-                let source = work.source.as_str().into();
+                let source = Some(work.source.as_str().into());
                 let record = OutputRecord::new(
                     Arc::clone(&work.wanted.name),
                     None,
                     source,
-                    false,
                     *attributes,
                     placed.fingerprint,
                     since,
@@ -162,7 +162,7 @@ impl Check<'_> {
                 .outputs
                 .get(&work.wanted.location)
                 .is_some_and(|record| {
-                    *record.source == *work.source
+                    record.source.as_deref() == Some(&*work.source)
                         && record.name == work.wanted.name
                         && record.attributes() == *attributes
                         && self.previous.is_some_and(|previous| {
@@ -174,7 +174,7 @@ impl Check<'_> {
 
 fn done(
     work: &TemplateWork<'_>,
-    record: Option<OutputRecord>,
+    record: Option<Arc<OutputRecord>>,
     placed: Placed,
     cause: Option<Error>,
 ) -> Done {
@@ -183,6 +183,7 @@ fn done(
     Done {
         wanted,
         file: None,
+        since: record.as_ref().map(|record| record.since),
         record,
         new_file: placed.new_file,
         new_content: placed.new_content,

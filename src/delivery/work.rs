@@ -7,7 +7,7 @@ use super::{
     check::Check,
     contents::{Contents, Value},
     desired::{Unit, Wanted},
-    generation::{Draft, Placed, Refused},
+    draft::{Draft, Placed, Refused},
     guard::Guard,
     state::{FileRecord, OutputRecord},
 };
@@ -35,7 +35,9 @@ pub(super) struct Done {
     pub(super) wanted: Wanted,
     pub(super) file: Option<Arc<str>>,
     /// The file in the generation; absent where there is not even a last good one.
-    pub(super) record: Option<OutputRecord>,
+    pub(super) record: Option<Arc<OutputRecord>>,
+    /// Since when this content is in place, in seconds since 1970; absent where nothing is.
+    pub(super) since: Option<u64>,
     pub(super) new_file: bool,
     pub(super) new_content: bool,
     /// Why it is degraded, if it is.
@@ -116,7 +118,6 @@ impl Work<'_> {
             let Value {
                 wanted,
                 source,
-                by_rules,
                 content,
             } = value;
             let output = match (&wanted.attributes, content) {
@@ -130,7 +131,7 @@ impl Work<'_> {
                 }
                 (Ok(attributes), Ok(value)) => {
                     let before = self.memory.outputs.get(&wanted.location);
-                    let fingerprint = before.map(OutputRecord::fingerprint);
+                    let fingerprint = before.map(|before| before.fingerprint());
                     let previous = self.previous.zip(fingerprint.as_ref());
                     match self
                         .draft
@@ -145,7 +146,6 @@ impl Work<'_> {
                                 Arc::clone(&wanted.name),
                                 file,
                                 source,
-                                by_rules,
                                 *attributes,
                                 placed.fingerprint,
                                 since,
@@ -166,7 +166,10 @@ impl Work<'_> {
     }
 
     /// Takes over what was delivered before, with the owner and mode that are wanted now where that is possible.
-    pub(super) fn last_good_of(&self, wanted: &Wanted) -> Result<Option<(OutputRecord, Placed)>> {
+    pub(super) fn last_good_of(
+        &self,
+        wanted: &Wanted,
+    ) -> Result<Option<(Arc<OutputRecord>, Placed)>> {
         let (Some(record), Some(previous)) =
             (self.memory.outputs.get(&wanted.location), self.previous)
         else {
@@ -221,7 +224,7 @@ impl Work<'_> {
         &self,
         unit: &Unit,
         wanted: Wanted,
-        record: Option<OutputRecord>,
+        record: Option<Arc<OutputRecord>>,
         placed: &Placed,
         cause: Option<Box<Error>>,
     ) -> Done {
@@ -229,6 +232,7 @@ impl Work<'_> {
         Done {
             wanted,
             file,
+            since: record.as_ref().map(|record| record.since),
             record,
             new_file: placed.new_file,
             new_content: placed.new_content,

@@ -24,6 +24,9 @@ const IDENTITY_LIMIT: ReadLimit = ReadLimit {
     bytes: 16 << 20,
 };
 
+/// The host's own keys, which a daemon opens files with.
+const HOST_KEYS: [&str; 2] = ["/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_rsa_key"];
+
 /// Reads an environment variable; tests bring their own.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
@@ -157,6 +160,27 @@ impl Identities {
     fn note_unused(&mut self, place: &str) {
         self.unused.push(place.to_owned());
     }
+}
+
+/// Files that identities are taken from, whether they exist or not: those that were `named`, else the ones that
+/// [`Identities::from_environment`] looks at, and the host's SSH keys. Nothing is opened.
+pub(crate) fn identity_files(named: &[PathBuf], environment: Environment<'_>) -> Vec<PathBuf> {
+    if !named.is_empty() {
+        return named.to_owned();
+    }
+    let set = |name| environment(name).filter(|value| !value.is_empty());
+    let variables = ["SOPS_AGE_SSH_PRIVATE_KEY_FILE", "SOPS_AGE_KEY_FILE"];
+    let mut files: Vec<_> = variables
+        .into_iter()
+        .filter_map(set)
+        .map(PathBuf::from)
+        .collect();
+    files.extend(user_keys(environment).ok().flatten());
+    let home = set("HOME").map(|home| Path::new(&home).join(".ssh"));
+    let users = home.map(|ssh| [ssh.join("id_ed25519"), ssh.join("id_rsa")]);
+    files.extend(users.into_iter().flatten());
+    files.extend(HOST_KEYS.map(PathBuf::from));
+    files
 }
 
 /// `sops/age/keys.txt` in the user's configuration directory.

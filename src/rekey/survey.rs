@@ -17,7 +17,7 @@ use crate::{
     limits::Limits,
     repository::{LEDGER, RULES, Repository, Stamp, WRONG_NAME},
     sops::{document::Document, format::Format},
-    survey::{in_parallel, is_encrypted, state},
+    survey::{each_in_parallel, is_encrypted, state},
 };
 
 /// What happens to a file.
@@ -113,7 +113,7 @@ pub(crate) fn survey<'r>(
     };
     let mut files: Vec<PathBuf> = walk.files.into_iter().filter(is_ours).collect();
     files.sort();
-    let looked = in_parallel(&files, |file| {
+    let looked = each_in_parallel(&files, |file| {
         look(repository, rules, file, rotation, limits)
     });
     let mut found: Vec<File<'r>> = looked.into_iter().flatten().collect();

@@ -1,7 +1,7 @@
 //! Which rules are in force: the nearest `.sops.yaml` from the working directory upwards, as sops looks for it.
 
 use std::{
-    fs,
+    fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Component, Path, PathBuf},
 };
@@ -21,6 +21,8 @@ pub(crate) struct Rules {
     pub(crate) file: PathBuf,
     /// The directory of the file: the root of the repository.
     pub(crate) root: PathBuf,
+    /// Whether a person named it, who may mean a pipe.
+    pub(super) is_named: bool,
 }
 
 /// What a search came to.
@@ -56,7 +58,10 @@ pub(crate) fn find(explicit: Option<&Path>) -> Result<Found> {
     let here = working_directory()?;
     Ok(match explicit {
         Some(file) => Found {
-            rules: Some(at(clean(&here.join(file)))),
+            rules: Some(Rules {
+                is_named: true,
+                ..at(clean(&here.join(file)))
+            }),
             wrong_name: None,
         },
         None => find_from(&here),
@@ -86,7 +91,11 @@ fn find_from(here: &Path) -> Found {
 
 fn at(file: PathBuf) -> Rules {
     let root = file.parent().unwrap_or(Path::new("/")).to_owned();
-    Rules { file, root }
+    Rules {
+        file,
+        root,
+        is_named: false,
+    }
 }
 
 /// The text that patterns see for `path`: it is made absolute and cleaned by its text alone, then loses the root's
@@ -101,6 +110,33 @@ pub(crate) fn matched_text(rules: &Rules, path: &Path) -> Result<PathBuf> {
         Ok(inside) if !inside.as_os_str().is_empty() => inside.to_owned(),
         _ => absolute,
     })
+}
+
+/// Where a file or directory that exists lies within the root (the empty path is the root itself); `None` outside.
+/// Links on the way are followed. One at the end is followed where it leads to something inside, and stands for itself
+/// where it does not.
+pub(crate) fn located(rules: &Rules, path: &Path) -> Result<Option<PathBuf>> {
+    let absolute = working_directory()?.join(path);
+    let missing = |error: io::Error| {
+        Error::new("file-missing", format!("there is no such file: {error}"))
+            .with_file(path)
+            .with_hint("name a file or directory of the repository")
+    };
+    fs::symlink_metadata(&absolute).map_err(missing)?;
+    let root = fs::canonicalize(&rules.root).map_err(missing)?;
+    let inside = |path: &Path| path.strip_prefix(&root).ok().map(Path::to_owned);
+    if let Some(inside) = fs::canonicalize(&absolute)
+        .ok()
+        .and_then(|end| inside(&end))
+    {
+        return Ok(Some(inside));
+    }
+    let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else {
+        return Ok(None);
+    };
+    let parent = fs::canonicalize(parent).map_err(missing)?;
+    let is_link = fs::symlink_metadata(&absolute).is_ok_and(|status| status.is_symlink());
+    Ok(inside(&parent.join(name)).filter(|_| is_link))
 }
 
 /// The working directory by the name the user knows it by: `$PWD` where it names the same directory, so that links in

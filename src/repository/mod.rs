@@ -29,7 +29,7 @@ use crate::{
     secret::Secret,
 };
 
-pub(crate) use find::{Rules, WRONG_NAME, find, matched_text};
+pub(crate) use find::{Rules, WRONG_NAME, find, located, matched_text};
 pub(crate) use rules::{no_rules, parse_rules, read_rules};
 pub(crate) use walk::Walk;
 pub(crate) use write::Replaced;
@@ -128,7 +128,13 @@ impl Repository {
 
     /// All files, directory by directory in the order of their names.
     pub(crate) fn walk(&self) -> Result<Walk> {
-        walk::walk(self)
+        self.walk_into(&mut |_| true)
+    }
+
+    /// As [`Self::walk`], into those directories only that `enter` says yes to. It is asked about a directory before any
+    /// beneath it, and about the root, by the empty path, first.
+    pub(crate) fn walk_into(&self, enter: &mut dyn FnMut(&Path) -> bool) -> Result<Walk> {
+        walk::walk(self, enter)
     }
 
     /// Opens what is at `path`, relative to the root and beneath it.

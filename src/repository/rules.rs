@@ -1,32 +1,45 @@
 //! Reading of `.sops.yaml`.
 
-use std::path::Path;
-
 use policy::{
     rules::{Rules, RulesError},
     yaml,
 };
 
+use super::find;
 use crate::{
     error::{Error, Position, Result},
-    files::{ReadLimit, read_any},
+    files::{ReadLimit, read_any, read_regular},
     limits::Limits,
+    secret::Secret,
 };
 
 /// Reads and parses the rules.
-pub(crate) fn read_rules(file: &Path, limits: &Limits) -> Result<Rules> {
-    let limit = ReadLimit {
-        name: "file-size",
-        bytes: limits.file_size,
-    };
-    let content = read_any(file, limit).map_err(|error| {
-        if file.is_dir() {
-            Error::new("unreadable", "this is a directory, not a file with rules").with_file(file)
+pub(crate) fn read_rules(place: &find::Rules, limits: &Limits) -> Result<Rules> {
+    let content = place.read(limits)?;
+    parse_rules(content.expose(), limits).map_err(|error| error.with_file(&place.file))
+}
+
+impl find::Rules {
+    /// The text of the rules. A file that was only found must be a regular one: a pipe in its place would be waited for.
+    pub(crate) fn read(&self, limits: &Limits) -> Result<Secret> {
+        let read = if self.is_named {
+            read_any
         } else {
-            error
-        }
-    })?;
-    parse_rules(content.expose(), limits).map_err(|error| error.with_file(file))
+            read_regular
+        };
+        let limit = ReadLimit {
+            name: "file-size",
+            bytes: limits.file_size,
+        };
+        read(&self.file, limit).map_err(|error| {
+            if self.file.is_dir() {
+                Error::new("unreadable", "this is a directory, not a file with rules")
+                    .with_file(&self.file)
+            } else {
+                error
+            }
+        })
+    }
 }
 
 /// There are no rules in a file that sops can read.

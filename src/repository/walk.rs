@@ -32,10 +32,13 @@ pub(crate) struct Link {
     pub(crate) target: Option<PathBuf>,
 }
 
-pub(super) fn walk(repository: &Repository) -> Result<Walk> {
+pub(super) fn walk(repository: &Repository, enter: &mut dyn FnMut(&Path) -> bool) -> Result<Walk> {
     let mut walk = Walk::default();
     let mut left = vec![PathBuf::new()];
     while let Some(directory) = left.pop() {
+        if !enter(&directory) {
+            continue;
+        }
         let mut directories = Vec::new();
         match entries(
             repository,
@@ -50,9 +53,13 @@ pub(super) fn walk(repository: &Repository) -> Result<Walk> {
                     continue;
                 }
                 for (name, kind) in entries {
+                    // A file in linked work trees and submodules.
+                    if name.as_os_str() == ".git" {
+                        continue;
+                    }
                     let path = directory.join(&name);
                     match kind {
-                        FileType::Directory if name.as_os_str() != ".git" => directories.push(path),
+                        FileType::Directory => directories.push(path),
                         FileType::RegularFile => walk.files.push(path),
                         FileType::Symlink => walk.links.push(link(repository, path)),
                         _ => {}

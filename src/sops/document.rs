@@ -203,12 +203,10 @@ impl Document {
                 if !place.encrypted || found.len() >= most {
                     return Ok(());
                 }
-                let in_clear = match self.at(span, plain_value(value))? {
-                    None => false,
-                    Some(PlainValue::Str(text)) => {
-                        !text.is_empty() && !text.expose().starts_with(b"ENC[")
-                    }
-                    Some(_) => true,
+                let in_clear = match value {
+                    Scalar::Null => false,
+                    Scalar::Str(text) => !text.is_empty() && !text.expose().starts_with(b"ENC["),
+                    value => self.at(span, plain_value(value))?.is_some(),
                 };
                 if in_clear {
                     found.push(Position::of(self.parsed.source.expose(), span.start));
@@ -217,6 +215,28 @@ impl Document {
             },
         )?;
         Ok(found)
+    }
+
+    /// Every encrypted value as it is written, with the path of its keys and the byte where it starts.
+    pub(crate) fn ciphertexts(&self, each: &mut dyn FnMut(&[u8], &str, usize)) -> Result<()> {
+        walk(
+            &self.parsed.tree,
+            &self.metadata.selection,
+            &mut |leaf, place| {
+                if let Leaf::Scalar { value, span, .. } = leaf
+                    && let Scalar::Str(text) = value
+                    && text.expose().starts_with(b"ENC[")
+                {
+                    each(text.expose(), place.path, span.start);
+                }
+                Ok(())
+            },
+        )
+    }
+
+    /// The position of a byte of the file.
+    pub(crate) fn position(&self, offset: usize) -> Position {
+        Position::of(self.parsed.source.expose(), offset)
     }
 
     fn at<T>(&self, span: &Span, result: Result<T>) -> Result<T> {

@@ -7,8 +7,10 @@
 //! - [`metadata`]: the `sops` block of every version; [`shamir`]: key groups.
 //! - [`document`]: parse, open, plaintext; [`extract`]: one value, or every leaf; [`mod@encrypt`]: a new file;
 //!   [`rekey`]: other keys for a file.
+//! - [`coverage`]: whether there is anything to encrypt.
 //! - [`verify`]: what a text means: after every edit the result is read again and compared.
 
+mod coverage;
 pub(crate) mod document;
 mod encrypt;
 mod extract;
@@ -25,6 +27,7 @@ pub(crate) mod tree;
 mod value;
 mod verify;
 
+pub(crate) use coverage::would_encrypt;
 pub(crate) use encrypt::{Settings, Wrap, encrypt};
 pub(crate) use extract::{Leaf, Step};
 pub(crate) use rekey::{InHand, Recipients};

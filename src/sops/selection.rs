@@ -40,6 +40,11 @@ impl Kind {
         Self::UnencryptedSuffix,
     ];
 
+    /// The setting with this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The name in metadata and creation rules.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -12,7 +12,7 @@ use policy::{
     rules::{Rule, Rules, Settings},
 };
 
-use super::{Found, in_parallel, look};
+use super::{Found, each_in_parallel, look};
 use crate::{
     error::{Error, Result},
     limits::Limits,
@@ -101,7 +101,7 @@ pub(crate) fn survey<'r>(
     let mut walk = repository.walk()?;
     walk.files.sort();
     let mut problems = walk.problems;
-    let looked = in_parallel(&walk.files, |path| match look(repository, path, limits) {
+    let looked = each_in_parallel(&walk.files, |path| match look(repository, path, limits) {
         Ok(Found::Encrypted(state)) => {
             let text = text_as_go_sees_it(path.as_os_str().as_bytes());
             Ok(Some((state, rules.select(&text))))
@@ -160,7 +160,7 @@ fn file<'r>(
 ) -> File<'r> {
     let now = Groups::new(
         state.key_groups.iter().map(|group| {
-            let member = |(kind, text): &(_, String)| (drift::key(*kind, text), text.clone());
+            let member = |(kind, text): &(_, String)| (drift::address(*kind, text), text.clone());
             group.iter().map(member).collect()
         }),
         state.shamir_threshold,
@@ -170,7 +170,7 @@ fn file<'r>(
             settings.key_groups.iter().map(|group| {
                 let members = group.iter();
                 members
-                    .map(|one| (drift::key(one.kind, &one.text), one.text.clone()))
+                    .map(|one| (drift::address(one.kind, &one.text), one.text.clone()))
                     .collect()
             }),
             settings.shamir_threshold,

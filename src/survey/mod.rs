@@ -8,9 +8,11 @@ pub(crate) mod access;
 use std::{
     num::NonZero,
     path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
     thread::{self, available_parallelism},
 };
 
+use memchr::memmem;
 use policy::{
     drift::FileState,
     rules::{KeyKind, Selection},
@@ -22,6 +24,9 @@ use crate::{
     repository::Repository,
     sops::{document::Document, format::Format, metadata::Entry},
 };
+
+/// Files that a thread takes at once.
+const STRETCH: usize = 32;
 
 /// What one file is.
 pub(crate) enum Found {
@@ -50,7 +55,7 @@ pub(crate) fn look(repository: &Repository, path: &Path, limits: &Limits) -> Res
 /// Whether sops wrote the file, be it damaged since. In a file without structure the metadata must be there, too: it may
 /// be a text about sops.
 pub(crate) fn is_encrypted(content: &[u8], format: Format) -> bool {
-    let holds = |text: &[u8]| content.windows(text.len()).any(|part| part == text);
+    let holds = |text: &[u8]| memmem::find(content, text).is_some();
     holds(b"ENC[AES256_GCM,data:")
         && (format != Format::Binary || holds(b"\"sops\"") && holds(b"lastmodified"))
 }
@@ -91,21 +96,45 @@ fn kind_of(list: &str) -> KeyKind {
 }
 
 /// `look` at every item, on all processors; the results are in the order of the items.
-pub(crate) fn in_parallel<T: Sync, R: Send>(
+pub(crate) fn each_in_parallel<T: Sync, R: Send>(
     items: &[T],
-    look: impl Fn(&T) -> R + Copy + Send,
+    look: impl Fn(&T) -> R + Sync,
 ) -> Vec<R> {
-    let processors = available_parallelism().map_or(1, NonZero::get);
-    let share = items.len().div_ceil(processors).max(1);
-    thread::scope(|scope| {
-        let workers: Vec<_> = items
-            .chunks(share)
-            .map(|items| scope.spawn(move || items.iter().map(look).collect::<Vec<_>>()))
-            .collect();
-        let done = workers.into_iter().map(|worker| {
-            let result = worker.join();
-            result.unwrap_or_else(|cause| std::panic::resume_unwind(cause))
-        });
-        done.flatten().collect()
-    })
+    let look = &look;
+    let looked = in_parallel(items.len(), || move |at| items.get(at).map(look));
+    looked.into_iter().flatten().collect()
+}
+
+/// What each of `0..count` comes to, in this order. Every thread makes a function of its own with `start`, and takes the
+/// next few when it has none left: files differ much in size.
+pub(crate) fn in_parallel<T: Send, F: FnMut(usize) -> T>(
+    count: usize,
+    start: impl Fn() -> F + Sync,
+) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut each = start();
+        let mut done = Vec::new();
+        loop {
+            let from = next.fetch_add(STRETCH, Ordering::Relaxed);
+            if from >= count {
+                return done;
+            }
+            let stretch = from..count.min(from + STRETCH);
+            done.extend(stretch.map(|at| (at, each(at))));
+        }
+    };
+    let threads = available_parallelism().map_or(1, NonZero::get);
+    let helpers = threads.min(count.div_ceil(STRETCH)).saturating_sub(1);
+    let mut done = thread::scope(|scope| {
+        let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for helper in helpers {
+            let result = helper.join();
+            done.extend(result.unwrap_or_else(|cause| std::panic::resume_unwind(cause)));
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, looked)| looked).collect()
 }

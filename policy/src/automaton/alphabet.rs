@@ -34,6 +34,12 @@ impl SymbolSet {
         self.0.iter().all(|&word| word == 0)
     }
 
+    pub(super) fn contains(&self, symbol: usize) -> bool {
+        self.0
+            .get(symbol / 64)
+            .is_some_and(|word| word >> (symbol % 64) & 1 == 1)
+    }
+
     pub(super) fn and(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(l, r)| l & r).collect())
     }
@@ -57,6 +63,8 @@ impl SymbolSet {
 pub(crate) struct Alphabet {
     /// A character for each symbol.
     representatives: Vec<char>,
+    /// Where the characters of a symbol start, sorted; a symbol may have several such places.
+    starts: Vec<(u32, usize)>,
     sets: Vec<SymbolSet>,
     of_class: HashMap<Vec<(u32, u32)>, SetId>,
     numbers: HashMap<SymbolSet, SetId>,
@@ -81,6 +89,7 @@ impl Alphabet {
         classes.extend([&all, &word, &dot, &slash].map(Clone::clone));
         let mut alphabet = Self {
             representatives: Vec::new(),
+            starts: Vec::new(),
             sets: Vec::new(),
             of_class: HashMap::new(),
             numbers: HashMap::new(),
@@ -139,6 +148,10 @@ impl Alphabet {
                 self.representatives.len() - 1
             });
         }
+        let of_start = starts.iter().zip(&members);
+        self.starts = of_start
+            .filter_map(|(&start, member)| Some((start, *symbols.get(member)?)))
+            .collect();
         let mut sets = vec![SymbolSet::empty(symbols.len()); classes.len()];
         for (member, &symbol) in &symbols {
             for &class in *member {
@@ -176,6 +189,17 @@ impl Alphabet {
     /// alphabet was made for.
     pub(super) fn of_node(&self, node: &Node) -> Option<SetId> {
         self.of_class.get(&ranges(node)?).copied()
+    }
+
+    /// The symbol of a character; `None` for one that is in no path.
+    pub(super) fn symbol(&self, c: char) -> Option<usize> {
+        if matches!(c, '\0'..='\x1f' | '\x7f') {
+            return None;
+        }
+        let behind = self
+            .starts
+            .partition_point(|&(start, _)| start <= u32::from(c));
+        Some(self.starts.get(behind.checked_sub(1)?)?.1)
     }
 
     /// The character to show for a symbol.

@@ -217,6 +217,7 @@ impl Network {
         };
         number((start, self.seen(Before::Nothing)), &mut places);
         let mut moves_made = 0;
+        let mut seen = Seen::new(self.parts.len());
         while let Some(&(part, before)) = places.get(states.len()) {
             let mut moves = Vec::new();
             let sides: &[After] = if self.has_boundary {
@@ -225,7 +226,7 @@ impl Network {
                 &[After::Other]
             };
             for &after in sides {
-                for at in self.reach(part, before, after) {
+                for at in self.reach(part, before, after, &mut seen) {
                     let Some(&Part::One(set, next)) = self.parts.get(at) else {
                         continue;
                     };
@@ -249,7 +250,7 @@ impl Network {
             if places.len() > MOST_STATES || moves_made > MOST_MOVES {
                 return Err(TooLarge);
             }
-            let end = self.reach(part, before, After::End);
+            let end = self.reach(part, before, After::End, &mut seen);
             let accepts = end.iter().any(|&at| matches!(self.parts[at], Part::Accept));
             states.push(State {
                 moves,
@@ -270,12 +271,12 @@ impl Network {
     }
 
     /// All places that empty moves lead to.
-    fn reach(&self, from: usize, before: Before, after: After) -> Vec<usize> {
-        let mut seen = vec![false; self.parts.len()];
+    fn reach(&self, from: usize, before: Before, after: After, seen: &mut Seen) -> Vec<usize> {
+        seen.forget();
         let mut left = vec![from];
         let mut reached = Vec::new();
         while let Some(at) = left.pop() {
-            if std::mem::replace(&mut seen[at], true) {
+            if !seen.insert(at) {
                 continue;
             }
             match &self.parts[at] {
@@ -289,6 +290,31 @@ impl Network {
             }
         }
         reached
+    }
+}
+
+/// Numbers that were met, forgotten at once: there is one search for each place, and a large network for each search would
+/// take the square of its size.
+struct Seen {
+    rounds: Vec<usize>,
+    round: usize,
+}
+
+impl Seen {
+    fn new(bound: usize) -> Self {
+        Self {
+            rounds: vec![0; bound],
+            round: 0,
+        }
+    }
+
+    fn forget(&mut self) {
+        self.round += 1;
+    }
+
+    /// Whether the number is new.
+    fn insert(&mut self, number: usize) -> bool {
+        std::mem::replace(&mut self.rounds[number], self.round) != self.round
     }
 }
 

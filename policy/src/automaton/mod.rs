@@ -7,17 +7,20 @@
 //! - [`alphabet`]: characters that no pattern tells apart are one symbol;
 //! - [`machine`]: an automaton without empty moves for one pattern, conditions (`^`, `\b`) worked into its states;
 //! - [`paths`]: the same, restricted to the universe;
-//! - [`search`]: intersection and inclusion, each with a witness.
+//! - [`search`]: intersection and inclusion, each with a witness;
+//! - [`mod@nearly`]: texts that one character keeps from being accepted.
 //!
 //! Everything is exact. What costs too much ends with [`TooLarge`], never with a guess.
 
 mod alphabet;
 mod machine;
+mod nearly;
 mod paths;
 mod search;
 
 pub(crate) use self::alphabet::Alphabet;
 pub(crate) use self::machine::{Machine, Place};
+pub(crate) use self::nearly::nearly;
 pub(crate) use self::paths::Paths;
 pub(crate) use self::search::{Budget, common_path, uncovered_path};
 

@@ -1,14 +1,14 @@
 //! What each rule matches, as automata over one alphabet.
 
+use super::dots;
 use crate::{
     automaton::{Alphabet, Budget, Machine, Paths, Place, TooLarge, common_path, uncovered_path},
     pattern::{Assertion, Node, Pattern},
     rules::Rule,
 };
 
-/// Steps for one analysis, some seconds of work; and for one question, so that a single bad pattern does not take all.
-const STEPS: u64 = 100_000_000;
-const STEPS_FOR_ONE: u64 = 5_000_000;
+/// Steps for one question, so that a single bad pattern does not take all.
+const STEPS_FOR_ONE: u64 = 3_000_000;
 /// What a question costs however soon it is answered.
 const STEPS_TO_ASK: u64 = 200;
 
@@ -18,18 +18,46 @@ pub(super) struct Languages {
     rules: Vec<Result<Language, TooLarge>>,
     /// Every path.
     universe: Result<Paths, TooLarge>,
-    left: u64,
+}
+
+/// What may still be spent on questions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Steps(pub(super) u64);
+
+impl Steps {
+    /// Whether no further question can be asked.
+    pub(super) fn are_spent(self) -> bool {
+        self.0 < STEPS_TO_ASK
+    }
 }
 
 /// Of a pattern that does not compile: nothing.
 #[derive(Default)]
 struct Language {
     anywhere: Machine,
-    from_start: Machine,
     paths: Paths,
-    paths_from_start: Paths,
+    /// From the first character on; `None` where that is the same, because the pattern begins with `^`.
+    from_start: Option<Exact>,
     /// What every path starts with; empty where that is not known.
     prefix: String,
+    /// The same of `paths_from_start`.
+    prefix_from_start: String,
+    /// `from_start` with the dots that stand for literal ones; `None` where there are none.
+    strict: Option<Exact>,
+}
+
+/// A machine and the paths that it accepts.
+struct Exact {
+    machine: Machine,
+    paths: Paths,
+}
+
+impl Exact {
+    fn new(tree: Option<&Node>, alphabet: &mut Alphabet) -> Result<Self, TooLarge> {
+        let machine = Machine::new(tree, Place::Start, alphabet)?;
+        let paths = Paths::of(&machine, alphabet)?;
+        Ok(Self { machine, paths })
+    }
 }
 
 impl Languages {
@@ -59,8 +87,12 @@ impl Languages {
             alphabet,
             rules: languages,
             universe,
-            left: STEPS,
         }
+    }
+
+    /// What every path of the rule starts with; empty where that is not known.
+    pub(super) fn prefix(&self, rule: usize) -> &str {
+        self.language(rule).map_or("", |language| &language.prefix)
     }
 
     /// Whether no path at all matches.
@@ -68,19 +100,17 @@ impl Languages {
         Ok(self.language(rule)?.paths.is_empty())
     }
 
-    /// Whether two rules differ in what their paths start with. A question that costs nothing, and the answer for nearly
-    /// all pairs of a large fleet.
-    fn start_apart(&self, left: usize, right: usize) -> Result<bool, TooLarge> {
-        let (left, right) = (&self.language(left)?.prefix, &self.language(right)?.prefix);
-        Ok(!left.starts_with(right.as_str()) && !right.starts_with(left.as_str()))
-    }
-
     /// A path that both match.
-    pub(super) fn common(&mut self, left: usize, right: usize) -> Result<Option<String>, TooLarge> {
-        if self.start_apart(left, right)? {
+    pub(super) fn common(
+        &self,
+        left: usize,
+        right: usize,
+        steps: &mut Steps,
+    ) -> Result<Option<String>, TooLarge> {
+        if apart(self.prefix(left), self.prefix(right)) {
             return Ok(None);
         }
-        self.ask(|languages, alphabet, budget| {
+        self.ask(steps, |languages, alphabet, budget| {
             let (left, right) = (languages.language(left)?, languages.language(right)?);
             common_path(&left.paths, &right.anywhere, alphabet, budget)
         })
@@ -88,23 +118,64 @@ impl Languages {
 
     /// A path that both match from its first character on.
     pub(super) fn common_from_start(
-        &mut self,
+        &self,
         left: usize,
         right: usize,
+        steps: &mut Steps,
     ) -> Result<Option<String>, TooLarge> {
-        self.ask(|languages, alphabet, budget| {
-            let (left, right) = (languages.language(left)?, languages.language(right)?);
-            common_path(&left.paths_from_start, &right.from_start, alphabet, budget)
+        let (left, right) = (self.language(left)?, self.language(right)?);
+        if apart(&left.prefix_from_start, &right.prefix_from_start) {
+            return Ok(None);
+        }
+        self.ask(steps, |_, alphabet, budget| {
+            common_path(
+                left.paths_from_start(),
+                right.machine_from_start(),
+                alphabet,
+                budget,
+            )
         })
+    }
+
+    /// Whether two rules, which meet on a path that both match from its first character on, do so only because a dot
+    /// that stands for a literal one matches something else.
+    pub(super) fn meet_through_dots(&self, left: usize, right: usize, steps: &mut Steps) -> bool {
+        let (Ok(left), Ok(right)) = (self.language(left), self.language(right)) else {
+            return false;
+        };
+        if left.strict.is_none() && right.strict.is_none() {
+            return false;
+        }
+        let from = left
+            .strict
+            .as_ref()
+            .map_or_else(|| left.paths_from_start(), |strict| &strict.paths);
+        let to = right
+            .strict
+            .as_ref()
+            .map_or_else(|| right.machine_from_start(), |strict| &strict.machine);
+        let common = self.ask(steps, |_, alphabet, budget| {
+            common_path(from, to, alphabet, budget)
+        });
+        matches!(common, Ok(None))
+    }
+
+    /// The automaton of the rule, with the alphabet that it is over.
+    pub(super) fn machine(&self, rule: usize) -> Option<(&Machine, &Alphabet)> {
+        Some((
+            &self.language(rule).ok()?.anywhere,
+            self.alphabet.as_ref().ok()?,
+        ))
     }
 
     /// A path of `inner` that none of `outer` matches.
     pub(super) fn uncovered(
-        &mut self,
+        &self,
         inner: usize,
         outer: &[usize],
+        steps: &mut Steps,
     ) -> Result<Option<String>, TooLarge> {
-        self.ask(|languages, alphabet, budget| {
+        self.ask(steps, |languages, alphabet, budget| {
             let machines = languages.machines(outer.iter().copied())?;
             uncovered_path(
                 &languages.language(inner)?.paths,
@@ -116,8 +187,12 @@ impl Languages {
     }
 
     /// Whether the rule matches every path.
-    pub(super) fn covers_everything(&mut self, rule: usize) -> Result<bool, TooLarge> {
-        self.ask(|languages, alphabet, budget| {
+    pub(super) fn covers_everything(
+        &self,
+        rule: usize,
+        steps: &mut Steps,
+    ) -> Result<bool, TooLarge> {
+        self.ask(steps, |languages, alphabet, budget| {
             let machines = languages.machines([rule])?;
             let universe = languages.universe.as_ref().map_err(|&error| error)?;
             uncovered_path(universe, &machines, alphabet, budget).map(|path| path.is_none())
@@ -125,8 +200,8 @@ impl Languages {
     }
 
     /// A path that no rule matches.
-    pub(super) fn uncovered_by_all(&mut self) -> Result<Option<String>, TooLarge> {
-        self.ask(|languages, alphabet, budget| {
+    pub(super) fn uncovered_by_all(&self, steps: &mut Steps) -> Result<Option<String>, TooLarge> {
+        self.ask(steps, |languages, alphabet, budget| {
             let machines = languages.machines(0..languages.rules.len())?;
             let universe = languages.universe.as_ref().map_err(|&error| error)?;
             uncovered_path(universe, &machines, alphabet, budget)
@@ -149,44 +224,75 @@ impl Languages {
 
     /// Answers one question within its share of the steps.
     fn ask<T>(
-        &mut self,
+        &self,
+        steps: &mut Steps,
         question: impl FnOnce(&Self, &Alphabet, &mut Budget) -> Result<T, TooLarge>,
     ) -> Result<T, TooLarge> {
-        self.left = self.left.checked_sub(STEPS_TO_ASK).ok_or(TooLarge)?;
-        let share = self.left.min(STEPS_FOR_ONE);
+        let left = steps.0.checked_sub(STEPS_TO_ASK).ok_or(TooLarge)?;
+        let share = left.min(STEPS_FOR_ONE);
         let mut budget = Budget::new(share);
         let alphabet = self.alphabet.as_ref().map_err(|&error| error)?;
         let answer = question(self, alphabet, &mut budget);
-        self.left -= share - budget.left();
+        steps.0 = left - (share - budget.left());
         answer
     }
 }
 
 impl Language {
+    fn machine_from_start(&self) -> &Machine {
+        let exact = self.from_start.as_ref();
+        exact.map_or(&self.anywhere, |exact| &exact.machine)
+    }
+
+    fn paths_from_start(&self) -> &Paths {
+        let exact = self.from_start.as_ref();
+        exact.map_or(&self.paths, |exact| &exact.paths)
+    }
+
     fn new(tree: Option<&Node>, alphabet: &mut Alphabet) -> Result<Self, TooLarge> {
         let anywhere = Machine::new(tree, Place::Anywhere, alphabet)?;
-        let from_start = Machine::new(tree, Place::Start, alphabet)?;
+        let (is_anchored, prefix) = tree.map(prefix).unwrap_or_default();
+        let from_start = match is_anchored {
+            true => None,
+            false => Some(Exact::new(tree, alphabet)?),
+        };
+        let strict = match tree.and_then(dots::strict) {
+            Some(tree) => Some(Exact::new(Some(&tree), alphabet)?),
+            None => None,
+        };
         Ok(Self {
             paths: Paths::of(&anywhere, alphabet)?,
-            paths_from_start: Paths::of(&from_start, alphabet)?,
             anywhere,
             from_start,
-            prefix: tree.map(prefix).unwrap_or_default(),
+            prefix: if is_anchored {
+                prefix.clone()
+            } else {
+                String::new()
+            },
+            prefix_from_start: prefix,
+            strict,
         })
     }
 }
 
-/// The literals behind a `^` at the start of a pattern.
-fn prefix(tree: &Node) -> String {
-    let Node::Concat(nodes) = tree else {
-        return String::new();
+/// Whether no text starts with both.
+fn apart(left: &str, right: &str) -> bool {
+    !left.starts_with(right) && !right.starts_with(left)
+}
+
+/// The literals at the start of a pattern, and whether a `^` stands before them.
+fn prefix(tree: &Node) -> (bool, String) {
+    let nodes = match tree {
+        Node::Concat(nodes) => nodes.as_slice(),
+        single => std::slice::from_ref(single),
     };
-    let Some((Node::Assertion(Assertion::TextStart), rest)) = nodes.split_first() else {
-        return String::new();
+    let (is_anchored, rest) = match nodes.split_first() {
+        Some((Node::Assertion(Assertion::TextStart), rest)) => (true, rest),
+        _ => (false, nodes),
     };
     let literals = rest.iter().map_while(|node| match node {
         Node::Literal(c) => Some(*c),
         _ => None,
     });
-    literals.collect()
+    (is_anchored, literals.collect())
 }

@@ -32,6 +32,7 @@ pub struct Pattern {
     source: String,
     tree: Node,
     regex: Regex,
+    beginning: String,
 }
 
 impl Pattern {
@@ -42,6 +43,18 @@ impl Pattern {
             compile::compile(&tree).map_err(|message| PatternError { offset: 0, message })?;
         Ok(Self {
             source: source.to_owned(),
+            beginning: beginning(&tree),
+            tree,
+            regex,
+        })
+    }
+
+    /// Compiles a tree that was made from others. `None` where the automaton is too large.
+    pub(crate) fn of(tree: Node) -> Option<Self> {
+        let regex = compile::compile(&tree).ok()?;
+        Some(Self {
+            source: String::new(),
+            beginning: beginning(&tree),
             tree,
             regex,
         })
@@ -57,9 +70,16 @@ impl Pattern {
         &self.tree
     }
 
+    /// What every text that matches begins with: `secrets/` for `^secrets/.*`. Empty where the pattern begins with
+    /// anything else than plain characters at the start of the text.
+    pub fn beginning(&self) -> &str {
+        &self.beginning
+    }
+
     /// Does the pattern match anywhere in `text`?
     pub fn is_match(&self, text: &str) -> bool {
-        self.regex.is_match(text)
+        // Of many rules nearly all are for other directories, which is seen without the automaton.
+        text.starts_with(&self.beginning) && self.regex.is_match(text)
     }
 
     /// The part of `text` that the pattern matches first, as long as it can be there: the bytes from and to.
@@ -76,6 +96,20 @@ impl Pattern {
     pub fn is_match_bytes(&self, text: &[u8]) -> bool {
         self.is_match(&text_as_go_sees_it(text))
     }
+}
+
+fn beginning(tree: &Node) -> String {
+    let Node::Concat(nodes) = tree else {
+        return String::new();
+    };
+    let Some((Node::Assertion(Assertion::TextStart), rest)) = nodes.split_first() else {
+        return String::new();
+    };
+    let literal = |node: &Node| match node {
+        Node::Literal(char) => Some(*char),
+        _ => None,
+    };
+    rest.iter().map_while(literal).collect()
 }
 
 /// Decodes UTF-8 as Go's `range` over a string does: one U+FFFD for each invalid byte. (Rust's lossy decoding gives

@@ -11,6 +11,27 @@ fn verdicts(pattern: &str, texts: &[&str]) -> String {
     }
 }
 
+#[test]
+fn what_matching_texts_begin_with() {
+    for (pattern, beginning) in [
+        ("^a/b\\.c$", "a/b.c"),
+        ("^ab?", "a"),
+        ("^ab{0}c", "a"),
+        ("^a|b", ""),
+        ("^(?:ab)c", "abc"),
+        ("^(?i)ab", ""),
+        ("(?m)^ab", ""),
+        ("a", ""),
+        ("^", ""),
+        ("^\\Qa.b\\E.", "a.b"),
+        ("^*a", ""),
+        ("^^ab", ""),
+    ] {
+        let found = Pattern::parse(pattern).map(|pattern| pattern.beginning);
+        assert_eq!(found.as_deref(), Ok(beginning), "{pattern}");
+    }
+}
+
 /// Constructs that Go and the `regex` crate read differently. What Go says of each was taken from Go 1.26; the
 /// differential test asks it again over random patterns.
 #[test]

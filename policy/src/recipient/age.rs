@@ -9,6 +9,9 @@ const ML_KEM_COEFFICIENTS: usize = 768;
 const ML_KEM: usize = ML_KEM_COEFFICIENTS / 2 * 3 + 32;
 const ML_KEM_MODULUS: u16 = 3329;
 
+/// What is wrong with a text that is of another kind altogether.
+pub(crate) const NO_AGE_KEY: &str = "it begins with neither age1 nor ssh-";
+
 /// Says what is wrong with `text`, which is trimmed.
 pub(crate) fn check(text: &str) -> Result<(), String> {
     let result = if text.starts_with("age1pq1") {
@@ -24,7 +27,7 @@ pub(crate) fn check(text: &str) -> Result<(), String> {
     } else if super::is_private_key(text) {
         return Err("a private key stands where a recipient belongs".to_owned());
     } else {
-        Err("it begins with neither age1 nor ssh-".to_owned())
+        Err(NO_AGE_KEY.to_owned())
     };
     result.map_err(|why| format!("{} is not a recipient: {why}", shown(text)))
 }

@@ -8,7 +8,7 @@ mod cloud;
 mod ssh;
 mod vault;
 
-pub(crate) use self::age::check as check_age;
+pub(crate) use self::age::{NO_AGE_KEY, check as check_age};
 pub(crate) use self::cloud::{Kms, azure, azure_from_url, huawei, kms_from_arn, without_blanks};
 pub(crate) use self::vault::vault;
 
@@ -50,6 +50,19 @@ pub fn is_private_key(text: &str) -> bool {
     ["AGE-SECRET-KEY-", "AGE-PLUGIN-", "PRIVATE KEY-----"]
         .iter()
         .any(|mark| upper.contains(mark))
+}
+
+/// The kind of key that `text` looks like, and the field of a rule that takes it.
+pub(crate) fn looks_like(text: &str) -> Option<(KeyKind, &'static str)> {
+    let is_fingerprint = text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_google = text.starts_with("projects/") && text.contains("/cryptoKeys/");
+    Some(match text {
+        _ if text.starts_with("age1") || text.starts_with("ssh-") => (KeyKind::Age, "age"),
+        _ if is_fingerprint => (KeyKind::Pgp, "pgp"),
+        _ if text.starts_with("arn:aws") => (KeyKind::Kms, "kms"),
+        _ if is_google => (KeyKind::GcpKms, "gcp_kms"),
+        _ => return None,
+    })
 }
 
 /// Is `text`, which is to be one recipient, more than one?

@@ -1,10 +1,7 @@
 //! What deserves a word about a rule, besides what sops refuses.
 
-use std::collections::HashMap;
-
 use super::{
-    KeyKind, Position, Rule, Rules, RulesError, decode::Value, groups::Group, invalid_pattern,
-    schema,
+    Position, Rule, Rules, RulesError, decode::Value, groups::Group, invalid_pattern, schema,
 };
 use crate::{pattern::Pattern, recipient};
 
@@ -112,19 +109,28 @@ impl Rules {
                 "remove the dash",
             ));
         }
-        for key in &self.unknown_keys {
-            if let Some(known) = schema::nearest_top(&key.text) {
-                let message = format!("sops ignores the key {:?}", key.text);
-                let hint = format!("did you mean {known}?");
-                let code = "unknown-key";
-                found.push(Finding::new(
-                    code,
-                    Severity::Warning,
-                    key.position,
-                    message,
-                    &hint,
-                ));
-            }
+        let top = self.unknown_keys.iter();
+        let top = top.map(|key| (key, schema::nearest_top(&key.text)));
+        let stores = self.unknown_store_keys.iter();
+        let stores = stores.map(|key| (key, schema::nearest_store(&key.text)));
+        for (key, known) in top.chain(stores) {
+            let Some(known) = known else { continue };
+            found.push(Finding::new(
+                "unknown-key",
+                Severity::Warning,
+                key.position,
+                format!("sops ignores the key {:?}", key.text),
+                &format!("did you mean {known}?"),
+            ));
+        }
+        for recipient in &self.unused {
+            found.push(Finding::new(
+                "unused-recipient",
+                Severity::Note,
+                recipient.position,
+                "no rule names this recipient",
+                "name it in a rule, or remove it",
+            ));
         }
         found
     }
@@ -158,8 +164,7 @@ impl Rule {
         self.text_findings(&mut found);
         match self.settings() {
             Ok(settings) => {
-                self.group_findings(&settings.key_groups, &mut found);
-                self.threshold_findings(settings.key_groups.len(), &mut found);
+                self.quorum_findings(&settings, &mut found);
             }
             // Said already, and more precisely.
             Err(error) if error.code == "conflicting-settings" => {}
@@ -259,84 +264,6 @@ impl Rule {
                 ));
             }
         }
-    }
-
-    fn group_findings(&self, groups: &[Vec<recipient::Recipient>], found: &mut Vec<Finding>) {
-        for (number, group) in groups.iter().enumerate() {
-            if group.is_empty() {
-                let group = self.keys.groups.get(number);
-                let position = group.map_or(self.position, |group| group.position);
-                let message = match group {
-                    Some(_) => "a key group without keys: sops refuses to encrypt",
-                    None => "the rule names no recipient: sops selects it and refuses to encrypt",
-                };
-                let hint = "add a recipient";
-                found.push(Finding::new(
-                    "empty-rule",
-                    Severity::Error,
-                    position,
-                    message,
-                    hint,
-                ));
-            }
-        }
-        let mut seen: HashMap<(KeyKind, &str), usize> = HashMap::new();
-        for (number, group) in groups.iter().enumerate() {
-            for member in group {
-                let Some(before) = seen.insert((member.kind, &member.text), number) else {
-                    continue;
-                };
-                let message = if before == number {
-                    "this recipient is named twice: sops writes it twice"
-                } else {
-                    "this recipient is in more than one key group: it counts for each of them"
-                };
-                let hint = "name it once";
-                found.push(Finding::new(
-                    "duplicate-recipient",
-                    Severity::Warning,
-                    member.position,
-                    message,
-                    hint,
-                ));
-            }
-        }
-        for member in self.keys.dropped_duplicates() {
-            let message = "this recipient is in the group already";
-            found.push(Finding::new(
-                "duplicate-recipient",
-                Severity::Note,
-                member.position,
-                message,
-                "name it once",
-            ));
-        }
-    }
-
-    /// With one group sops never looks at the threshold.
-    fn threshold_findings(&self, groups: usize, found: &mut Vec<Finding>) {
-        let Some(threshold) = self.shamir_threshold else {
-            return;
-        };
-        let message = if groups > 1
-            && usize::try_from(threshold).is_ok_and(|threshold| threshold > groups)
-        {
-            format!(
-                "shamir_threshold is {threshold}, and there are only {groups} key groups: sops refuses to encrypt"
-            )
-        } else if groups > 1 && threshold != 0 && threshold < 2 {
-            format!("shamir_threshold is {threshold}, and sops refuses fewer than 2")
-        } else {
-            return;
-        };
-        let hint = format!("use a number from 2 to {groups}, or leave it out to need every group");
-        found.push(Finding::new(
-            "threshold-out-of-range",
-            Severity::Error,
-            self.position,
-            message,
-            &hint,
-        ));
     }
 }
 

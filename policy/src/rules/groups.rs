@@ -7,7 +7,7 @@ use super::{
     decode::{Result, Value},
 };
 use crate::recipient::{
-    Kms, azure, azure_from_url, check_age, huawei, kms_from_arn, vault, without_blanks,
+    Kms, NO_AGE_KEY, azure, azure_from_url, check_age, huawei, kms_from_arn, vault, without_blanks,
 };
 
 /// Keys of a rule that are a text or a list of texts, in the order in which sops reads them, but for [`HUAWEI`].
@@ -265,5 +265,9 @@ fn checked_age(text: &str) -> std::result::Result<String, String> {
 }
 
 fn invalid(why: String, position: Position) -> RulesError {
-    RulesError::new(why, position).with_code("invalid-recipient")
+    let error = RulesError::new(why, position).with_code("invalid-recipient");
+    match error.message.ends_with(NO_AGE_KEY) {
+        true => error.with_hint("keys of other kinds have fields of their own: pgp, kms, gcp_kms"),
+        false => error,
+    }
 }

@@ -4,11 +4,15 @@
 mod decode;
 mod findings;
 mod groups;
+mod quorum;
+mod reorder;
 mod schema;
+mod unused;
 
 use std::{fmt, ops::RangeInclusive, sync::OnceLock};
 
 pub use self::findings::{Finding, Related, Severity};
+pub use self::reorder::reordered;
 pub use crate::recipient::{KeyKind, Recipient, is_private_key};
 use crate::{
     names::Names,
@@ -89,11 +93,15 @@ pub struct Rules {
     pub stores: Stores,
     /// Keys outside of the rules that sops does not know. Many only hold anchors.
     pub unknown_keys: Vec<Text>,
+    /// Keys of `stores` that sops does not know.
+    pub unknown_store_keys: Vec<Text>,
     /// Items of `creation_rules` that are null; sops drops them, and the rules behind them move up.
     pub dropped: Vec<Position>,
     /// Findings that comments allow.
     pub suppressions: Suppressions,
     names: Names,
+    /// Recipients that stand outside of the rules, to be named there, and are not.
+    pub unused: Vec<Text>,
 }
 
 /// The indentation that sops prints with.

@@ -6,6 +6,7 @@ use super::{
     Rule, Rules, Selection, Stores, Text,
     decode::{Decoder, Field, Result},
     groups::{FLAT, Flat, Group, HUAWEI, Keys, Located},
+    unused::unused,
 };
 use crate::{
     names::Names,
@@ -14,7 +15,7 @@ use crate::{
     yaml::{NodeId, Stream},
 };
 
-const TOP: &[&str] = &["creation_rules", "destination_rules", "stores"];
+pub(super) const TOP: &[&str] = &["creation_rules", "destination_rules", "stores"];
 const RULE: &[&str] = &[
     "path_regex",
     "kms",
@@ -45,6 +46,18 @@ const GROUP: &[&str] = &[
     "age",
     "pgp",
 ];
+/// Keys of single cloud keys.
+const PARTS: &[&str] = &[
+    "arn",
+    "role",
+    "context",
+    "resource_id",
+    "key_id",
+    "vaultUrl",
+    "key",
+    "version",
+];
+const STORES: &[&str] = &["dotenv", "ini", "json_binary", "json", "yaml"];
 const DESTINATION: &[&str] = &[
     "path_regex",
     "s3_bucket",
@@ -61,12 +74,17 @@ const DESTINATION: &[&str] = &[
 
 /// The key of a rule or group that `name` is a misspelling of.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
-    nearest_of(RULE.iter().chain(GROUP).copied(), name)
+    nearest_of(RULE.iter().chain(GROUP).chain(PARTS).copied(), name)
 }
 
 /// The key of the whole file that `name` is a misspelling of.
 pub(super) fn nearest_top(name: &str) -> Option<&'static str> {
     nearest_of(TOP.iter().copied(), name)
+}
+
+/// The key of `stores` that `name` is a misspelling of.
+pub(super) fn nearest_store(name: &str) -> Option<&'static str> {
+    nearest_of(STORES.iter().copied().chain(["indent"]), name)
 }
 
 fn nearest_of(known: impl Iterator<Item = &'static str>, name: &str) -> Option<&'static str> {
@@ -107,9 +125,11 @@ pub(super) fn rules(text: &str, stream: &Stream) -> Result<Rules> {
         rules: None,
         stores: Stores::default(),
         unknown_keys: Vec::new(),
+        unknown_store_keys: Vec::new(),
         dropped: Vec::new(),
         suppressions: Suppressions::default(),
         names: Names::default(),
+        unused: Vec::new(),
     };
     let Some(document) = stream.documents.first() else {
         return Ok(rules);
@@ -129,12 +149,15 @@ pub(super) fn rules(text: &str, stream: &Stream) -> Result<Rules> {
                 })?;
             }
             "destination_rules" => drop(decoder.list(field.value, destination)?),
-            "stores" => rules.stores = stores(decoder, field.value)?,
+            "stores" => {
+                rules.stores = stores(decoder, field.value, &mut rules.unknown_store_keys)?;
+            }
             _ => rules.unknown_keys.push(unknown(decoder, field)),
         }
         Ok(())
     })?;
     rules.suppressions = Suppressions::read(text, &stream.comments, rules.all());
+    rules.unused = unused(&decoder, stream, document.root);
     Ok(rules)
 }
 
@@ -338,32 +361,33 @@ fn destination(decoder: &mut Decoder<'_>, id: NodeId) -> Result<Option<()>> {
     Ok(found.then_some(()))
 }
 
-fn stores(decoder: &mut Decoder<'_>, id: NodeId) -> Result<Stores> {
+fn stores(decoder: &mut Decoder<'_>, id: NodeId, unknown_keys: &mut Vec<Text>) -> Result<Stores> {
     let mut stores = Stores::default();
-    decoder.mapping(
-        id,
-        &["dotenv", "ini", "json_binary", "json", "yaml"],
-        |decoder, field| {
-            let indent = match field.name.as_str() {
-                "yaml" => Some(&mut stores.yaml_indent),
-                "json" => Some(&mut stores.json_indent),
-                "json_binary" => Some(&mut stores.json_binary_indent),
-                "dotenv" | "ini" => None,
-                _ => return Ok(()),
-            };
-            let known: &[&str] = if indent.is_some() { &["indent"] } else { &[] };
-            let mut indent = indent;
-            decoder.mapping(field.value, known, |decoder, field| {
-                if let Some(indent) = &mut indent
-                    && field.name == "indent"
-                    && let Some(number) = decoder.integer(field.value)?
-                {
-                    **indent = number;
+    decoder.mapping(id, STORES, |decoder, field| {
+        let indent = match field.name.as_str() {
+            "yaml" => Some(&mut stores.yaml_indent),
+            "json" => Some(&mut stores.json_indent),
+            "json_binary" => Some(&mut stores.json_binary_indent),
+            "dotenv" | "ini" => None,
+            _ => {
+                unknown_keys.push(unknown(decoder, field));
+                return Ok(());
+            }
+        };
+        let known: &[&str] = if indent.is_some() { &["indent"] } else { &[] };
+        let mut indent = indent;
+        decoder.mapping(field.value, known, |decoder, field| {
+            match &mut indent {
+                Some(indent) if field.name == "indent" => {
+                    if let Some(number) = decoder.integer(field.value)? {
+                        **indent = number;
+                    }
                 }
-                Ok(())
-            })?;
+                _ => unknown_keys.push(unknown(decoder, field)),
+            }
             Ok(())
-        },
-    )?;
+        })?;
+        Ok(())
+    })?;
     Ok(stores)
 }

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     }
     let limits = Limits::default();
     let place = find(context.global.config_file.as_deref())?.required()?;
-    let rules = read_rules(&place.file, &limits)?;
+    let rules = read_rules(&place, &limits)?;
     if !rules.are_present() {
         return Err(no_rules().with_file(&place.file));
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use policy::{
-    drift::{Key, key},
+    drift::{Key, address},
     names::{Names, comparable},
     rules::{KeyKind, Rules, is_private_key},
 };
@@ -41,7 +41,7 @@ impl Who {
                     found += 1;
                 } else if names.name_of(&text).is_some() {
                     // Written down, and used by nobody, so that its kind does not matter.
-                    keys.insert(key(KeyKind::Age, &text), text);
+                    keys.insert(address(KeyKind::Age, &text), text);
                     found += 1;
                 }
             }
@@ -79,7 +79,7 @@ fn known(rules: &Rules, files: &[File<'_>]) -> Known {
     // A rule that sops refuses names nobody.
     let settings = rules.all().iter().filter_map(|rule| rule.settings().ok());
     for recipient in settings.flat_map(|settings| settings.key_groups).flatten() {
-        let key = key(recipient.kind, &recipient.text);
+        let key = address(recipient.kind, &recipient.text);
         known
             .entry(comparable(&recipient.text))
             .or_insert((key, recipient.text));

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         context.output.warning(&warning);
     }
     let place = found.required()?;
-    let rules = read_rules(&place.file, &Limits::default())?;
+    let rules = read_rules(&place, &Limits::default())?;
     let mut failed = false;
     for (number, path) in args.paths.iter().enumerate() {
         let explained = explain(&rules, &place, path)?;

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     clock,
-    error::{Error, Result},
+    error::{Error, Position, Result},
     identity::Identities,
     limits::Limits,
     output::{Outcome, Output},
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     if !args.dry_run {
         tell(recover(&repository)?, &mut context.output);
     }
-    let rules = read_rules(&found.file, &limits)?;
+    let rules = read_rules(&found, &limits)?;
     if !rules.are_present() {
         return Err(no_rules().with_file(&found.file));
     }
@@ -191,7 +191,10 @@ fn refuse_doubtful(rules: &Rules, found: &repository::Rules) -> Result<()> {
     let message = format!("the rules may not mean what was meant: {}", first.message);
     Err(Error::new(first.code, message)
         .with_file(&found.file)
-        .with_position(first.position)
+        .with_position(Position {
+            line: first.position.line,
+            column: first.position.column,
+        })
         .with_hint(hint))
 }
 

@@ -1,11 +1,14 @@
 //! Annotations of GitHub Actions.
 
+use std::path::Path;
+
 use policy::rules::Severity;
 
 use crate::{check::Finding, escape};
 
 /// A workflow command. What could end a property or the line is percent-encoded, as GitHub's toolkit does.
-pub(crate) fn annotation(finding: &Finding) -> String {
+/// `place` is where the repository stands in that of Git.
+pub(crate) fn annotation(finding: &Finding, place: &Path) -> String {
     let kind = match finding.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
@@ -20,7 +23,7 @@ pub(crate) fn annotation(finding: &Finding) -> String {
     }
     format!(
         "::{kind} file={},line={},col={},title={}::{}",
-        property(&escape::path(&finding.file)),
+        property(&escape::path(&place.join(&finding.file))),
         finding.position.line,
         finding.position.column,
         property(finding.code),

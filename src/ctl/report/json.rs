@@ -16,6 +16,7 @@ pub(crate) fn report(report: &Report) -> Value {
     json!({
         "findings": findings,
         "allowed": allowed.collect::<Vec<_>>(),
+        "place": report.place.to_string_lossy(),
         "files": report.files,
         "rules": report.rules,
     })

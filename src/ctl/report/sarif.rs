@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, os::unix::ffi::OsStrExt as _, path::Path};
 
-use policy::rules::Position as RulesPosition;
+use policy::rules::Position;
 use serde_json::{Map, Value, json};
 
 use super::json::severity;
@@ -12,7 +12,6 @@ use crate::{
         Finding, Report,
         codes::{CODES, Code},
     },
-    error::Position,
     escape,
 };
 
@@ -29,9 +28,9 @@ pub(crate) fn log(report: &Report) -> Value {
     let found = report
         .findings
         .iter()
-        .map(|finding| Value::from(result(finding, &numbers)));
+        .map(|finding| Value::from(result(finding, &report.place, &numbers)));
     let allowed = report.allowed.iter().map(|allowed| {
-        let mut result = result(&allowed.finding, &numbers);
+        let mut result = result(&allowed.finding, &report.place, &numbers);
         let reason = escape::text(&allowed.reason);
         let suppression = json!([{"kind": "inSource", "justification": reason}]);
         result.insert("suppressions".to_owned(), suppression);
@@ -67,7 +66,8 @@ fn one_line(text: &str) -> String {
     text.replace('\n', " ")
 }
 
-fn result(finding: &Finding, numbers: &BTreeMap<&str, usize>) -> Map<String, Value> {
+fn result(finding: &Finding, place: &Path, numbers: &BTreeMap<&str, usize>) -> Map<String, Value> {
+    let file = place.join(&finding.file);
     let mut message = finding.message.clone();
     // Writing to a string cannot fail.
     if let Some(witness) = &finding.witness {
@@ -86,14 +86,13 @@ fn result(finding: &Finding, numbers: &BTreeMap<&str, usize>) -> Map<String, Val
         "message".to_owned(),
         json!({"text": escape::text(&message)}),
     );
-    let place = location(&finding.file, finding.position, None);
-    members.insert("locations".to_owned(), json!([place]));
+    let main = location(&file, finding.position, None);
+    members.insert("locations".to_owned(), json!([main]));
     if !finding.related.is_empty() {
-        let related = finding.related.iter().map(|related| {
-            let RulesPosition { line, column } = related.position;
-            let position = Position { line, column };
-            location(&finding.file, position, Some(&related.message))
-        });
+        let related = finding
+            .related
+            .iter()
+            .map(|related| location(&file, related.position, Some(&related.message)));
         members.insert("relatedLocations".to_owned(), related.collect());
     }
     members

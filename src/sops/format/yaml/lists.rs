@@ -51,11 +51,11 @@ pub(super) fn turn_into_comments(
     if let Some(above) = above {
         let (own, others) = items.split_at(leading);
         rest = others;
-        for item in own {
+        for (number, item) in own.iter().enumerate() {
             list.insert_above(above, comments.get(item), edits);
-        }
-        if let (Some(&first), Some(&next)) = (own.first(), others.first()) {
-            edits.remove(list.dash(first)?..list.dash(next)?);
+            if let Some(&next) = items.get(number + 1) {
+                list.remove(*item, next, edits)?;
+            }
         }
     }
     for item in rest {
@@ -128,6 +128,17 @@ impl List<'_> {
             behind = rest.trim_start_matches(' ');
         }
         Ok(line.chars().count() - behind.chars().count())
+    }
+
+    /// Removes an element up to the one after it, or up to the comment between them, which then stands behind the dash
+    /// of the list.
+    fn remove(&self, item: NodeId, next: NodeId, edits: &mut Edits) -> Result<()> {
+        let (start, end) = (self.dash(item)?, self.dash(next)?);
+        let comments = self.stream.comments.iter();
+        let between = comments.filter(|comment| start < comment.start && comment.start < end);
+        let end = between.map(|comment| comment.start).min().unwrap_or(end);
+        edits.remove(start..end);
+        Ok(())
     }
 
     fn insert_above(&self, dash: usize, comment: Option<&Secret>, edits: &mut Edits) {

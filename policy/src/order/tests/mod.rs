@@ -1,3 +1,5 @@
+mod patterns;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -12,6 +14,12 @@ fn rules(patterns: &[&str]) -> Rules {
     }
     Rules::parse(&text).unwrap()
 }
+
+/// Notes that a pattern without anchors brings, whatever the order.
+const LINTS: &[(&str, Severity)] = &[
+    ("unescaped-dot", Severity::Note),
+    ("unanchored-pattern", Severity::Note),
+];
 
 /// Code, number of the rule, numbers of the others.
 fn found(patterns: &[&str], files: &[&str]) -> Vec<(&'static str, Severity, usize, Vec<usize>)> {
@@ -35,7 +43,9 @@ fn codes(patterns: &[&str]) -> Vec<(&'static str, usize)> {
     let found = found(patterns, &[]);
     found
         .into_iter()
-        .filter(|(code, ..)| *code != "no-catch-all")
+        .filter(|(code, severity, ..)| {
+            *code != "no-catch-all" && !LINTS.contains(&(*code, *severity))
+        })
         .map(|(code, _, number, _)| (code, number))
         .collect()
 }
@@ -134,8 +144,8 @@ fn paths_that_do_not_exist() {
         r"^$",
     ] {
         assert_eq!(
-            codes(&[nothing]),
-            [("rule-matches-nothing", 0)],
+            codes(&[nothing]).first(),
+            Some(&("rule-matches-nothing", 0)),
             "{nothing}"
         );
     }
@@ -246,13 +256,14 @@ proptest! {
         let texts: Vec<&str> = patterns.iter().map(String::as_str).collect();
         let rules = rules(&texts);
         let rules = rules.all();
-        let mut languages = Languages::new(rules);
+        let languages = Languages::new(rules);
+        let mut steps = Steps(STEPS);
         let matches = |rule: usize, path: &str| rules[rule].matches(path).unwrap();
         let last = rules.len() - 1;
         let earlier: Vec<usize> = (0..last).collect();
-        let common = languages.common(last, 0).unwrap();
-        let uncovered = languages.uncovered(last, &earlier).unwrap();
-        let free = languages.uncovered_by_all().unwrap();
+        let common = languages.common(last, 0, &mut steps).unwrap();
+        let uncovered = languages.uncovered(last, &earlier, &mut steps).unwrap();
+        let free = languages.uncovered_by_all(&mut steps).unwrap();
         PATHS.with(|paths| {
             let mut shortest: [Option<usize>; 3] = [None; 3];
             for path in paths {
@@ -293,4 +304,66 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+#[test]
+fn orders_that_repair() {
+    let suggested = |patterns: &[&str]| analyse(&rules(patterns), &[]).suggested;
+    // The general rule first.
+    assert_eq!(suggested(&["^a/", "^a/b/", "^c/"]), Some(vec![1, 0, 2]));
+    assert_eq!(suggested(&["", "^a/", "^a/b"]), Some(vec![2, 1, 0]));
+    assert_eq!(
+        suggested(&["^x", "", "^a/", "^a/b"]),
+        Some(vec![0, 3, 2, 1])
+    );
+    // Nothing to repair, or nothing that an order repairs: twice the same, covered by several rules in part.
+    assert_eq!(suggested(&["^a/b/", "^a/", ""]), None);
+    assert_eq!(suggested(&["^a/", "^a/"]), None);
+    assert_eq!(suggested(&["", "^a/", ""]), Some(vec![1, 0, 2]));
+    assert_eq!(suggested(&["^a.*x", "^a.*[^x]$", "^a."]), None);
+    // Meets another rule on the way, which none of its paths gets today.
+    assert_eq!(suggested(&["^a/", "x$", "^a/b/"]), Some(vec![2, 0, 1]));
+    assert_eq!(
+        suggested(&["^c/", "^a/", "x$", "^a/b/"]),
+        Some(vec![0, 3, 1, 2])
+    );
+    // What meets in part stays in its order.
+    assert_eq!(suggested(&["", "^a/.*x", "^a/b"]), Some(vec![1, 2, 0]));
+    assert_eq!(suggested(&["x$", "^a/", "^a/b"]), Some(vec![0, 2, 1]));
+    let texts = |patterns: &[&str]| -> Vec<String> {
+        let findings = analyse(&rules(patterns), &[]).findings;
+        findings
+            .into_iter()
+            .filter(|finding| finding.severity == Severity::Error)
+            .filter_map(|finding| finding.hint)
+            .collect()
+    };
+    assert_eq!(
+        texts(&["", "^a/"]),
+        [
+            "move it to the end (the whole order, by line: 4, 2); secretsctl check --fix does it",
+            "move it before the rule in line 2 (the whole order, by line: 4, 2); secretsctl check --fix does it",
+        ]
+    );
+    assert_eq!(
+        texts(&["^a/", "^a/"]),
+        ["move it before the rule that is more general, or remove it"]
+    );
+}
+
+#[test]
+fn more_files_and_rules_than_are_tried() {
+    let paths = ["a/1", "a/2", "b/1"];
+    let known = |patterns: &[&str]| -> Vec<bool> {
+        let rules = rules(patterns);
+        let languages = Languages::new(rules.all());
+        let files = Files::new(rules.all(), &languages, &paths, 5);
+        files.matching.iter().map(Option::is_some).collect()
+    };
+    assert_eq!(known(&["a/", "b/"]), [true, false]);
+    // What starts elsewhere needs no trial.
+    assert_eq!(
+        known(&["^a/", "b/", "^c/", "^b/"]),
+        [true, true, true, false]
+    );
 }
