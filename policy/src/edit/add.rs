@@ -1,0 +1,419 @@
+//! New hosts: into the list of anchors, and into every rule that names the host that they are to be like.
+
+use std::{collections::HashSet, ops::Range};
+
+use super::{
+    Edit, EditError, Result,
+    list::{Kind, group_kind, word_kind},
+    name::{anchor_of, anchors, check_name},
+    place::{Holder, Place},
+    sheet::{Sheet, WITH_RULES, quoted_as},
+    splice::Splices,
+    verify::{Change, applied},
+};
+use crate::{
+    names::{comparable, is_key, name_above, name_in, ssh_comment},
+    recipient::is_private_key,
+    yaml::{Content, Limits, NodeId},
+};
+
+/// A host that is to be added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewHost {
+    /// What it is called.
+    pub name: String,
+    /// Its age or SSH key.
+    pub recipient: String,
+}
+
+/// Adds `hosts` to the list of anchors, and to every key group that names the host `like`.
+///
+/// # Errors
+///
+/// Names and keys that are in the file already, names that cannot be written, a file without a list of anchors where
+/// `like` is not given, and places that are written in a way that cannot be edited.
+pub fn add(text: &str, hosts: &[NewHost], like: Option<&str>, limits: Limits) -> Result<Edit> {
+    let sheet = Sheet::read(text, limits)?;
+    let hosts = checked(&sheet, hosts)?;
+    let like = like.map(|like| sheet.key_of(like)).transpose()?;
+    let mut adding = Adding {
+        definition: definition(&sheet, like.as_deref())?,
+        sheet: &sheet,
+        hosts: &hosts,
+        splices: Splices::default(),
+        done: HashSet::new(),
+    };
+    adding.define()?;
+    if let Some(like) = &like {
+        for place in sheet.places.iter().filter(|place| place.names(like)) {
+            adding.beside(place, like)?;
+        }
+    }
+    let splices = adding.splices;
+    let keys: Vec<String> = hosts.iter().map(|host| host.key.clone()).collect();
+    let change = Change::Added {
+        keys: &keys,
+        like: like.as_deref(),
+    };
+    let (text, rules) = applied(&sheet, splices, change)?;
+    let after = Sheet::read(&text, limits)?;
+    let mut unnamed = Vec::new();
+    for host in &hosts {
+        match after.rules.names().keys_of(&host.name).as_slice() {
+            [key] if *key == host.key => {}
+            [] => unnamed.push(host.name.clone()),
+            _ => {
+                let message = format!("the name {:?} would stand for another key", host.name);
+                return Err(EditError::new("cannot-edit", message)
+                    .with_hint("choose another name; nothing was changed"));
+            }
+        }
+    }
+    let hosts = hosts.into_iter().map(|host| (host.name, host.key));
+    Ok(Edit {
+        text,
+        hosts: hosts.collect(),
+        rules,
+        unnamed,
+    })
+}
+
+/// A new host as it is written.
+pub(super) struct Checked {
+    pub(super) name: String,
+    pub(super) anchor: String,
+    /// The key without comment.
+    pub(super) key: String,
+}
+
+fn checked(sheet: &Sheet<'_>, hosts: &[NewHost]) -> Result<Vec<Checked>> {
+    let names = sheet.rules.names();
+    let mut checked: Vec<Checked> = Vec::new();
+    for host in hosts {
+        let NewHost { name, recipient } = host;
+        check_name(name)?;
+        let key = comparable(recipient);
+        if is_private_key(recipient) || !is_key(&key) {
+            let message = format!("the recipient of {name} is no public key");
+            return Err(EditError::new("invalid-recipient", message));
+        }
+        let anchor = anchor_of(name);
+        let known = |other: &str| other == name || other == anchor;
+        if names.all().any(known)
+            || anchors(sheet).any(known)
+            || checked
+                .iter()
+                .any(|other| known(&other.name) || known(&other.anchor))
+        {
+            let message = format!("there is a host {name} already");
+            return Err(EditError::new("host-exists", message).with_hint(
+                "choose another name, or give that host another key with secretsctl host replace",
+            ));
+        }
+        let before = sheet.places.iter().find(|place| place.names(&key));
+        let twice = checked.iter().find(|other| other.key == key);
+        if before.is_some() || twice.is_some() {
+            let who = twice.map(|other| other.name.as_str());
+            let message = match who.or_else(|| names.name_of(&key)) {
+                Some(other) => format!("the recipient of {name} is that of {other}"),
+                None => format!("the recipient of {name} is in the rules already"),
+            };
+            let error = EditError::new("recipient-exists", message).with_hint(
+                "each host has a key of its own; to rename one, use secretsctl host rename",
+            );
+            return Err(match before {
+                Some(place) => error.at(sheet.position(place.node)),
+                None => error,
+            });
+        }
+        checked.push(Checked {
+            name: name.clone(),
+            anchor,
+            key,
+        });
+    }
+    Ok(checked)
+}
+
+/// Where new anchors stand.
+enum Definition {
+    /// Behind this one.
+    Behind(Place),
+    /// In a list of hosts that has none.
+    Empty { key: NodeId, value: NodeId },
+}
+
+/// Where the new anchors are to stand.
+fn definition(sheet: &Sheet<'_>, like: Option<&str>) -> Result<Option<Definition>> {
+    let definitions: Vec<&Place> = sheet
+        .places
+        .iter()
+        .filter(|place| place.is_definition(sheet))
+        .collect();
+    if let Some(like) = like
+        && let Some(place) = definitions.iter().find(|place| place.names(like))
+    {
+        // Within a rule the anchor stands beside the other one; a list of anchors grows at its end.
+        return Ok(Some(Definition::Behind(match place.is_in_rules {
+            true => (*place).clone(),
+            false => last_beside(&definitions, place).clone(),
+        })));
+    }
+    let lists = definitions.iter().filter(|place| !place.is_in_rules);
+    let best = lists
+        .filter(|place| group_kind(place) != Kind::Person)
+        .max_by_key(|place| {
+            let together = definitions.iter().filter(|other| is_beside(place, other));
+            let is_host = group_kind(place) == Kind::Host;
+            // The first of equals.
+            (is_host, together.count(), std::cmp::Reverse(place.node))
+        });
+    // A list that the last host has left comes before one that is not said to be of hosts.
+    let empty = match best {
+        Some(place) if group_kind(place) == Kind::Host => None,
+        _ => empty_list(sheet),
+    };
+    match (best, empty, like) {
+        (_, Some((key, value)), _) => Ok(Some(Definition::Empty { key, value })),
+        (Some(place), None, _) => {
+            let place = last_beside(&definitions, place).clone();
+            Ok(Some(Definition::Behind(place)))
+        }
+        (None, None, Some(_)) => Ok(None),
+        (None, None, None) => Err(EditError::new(
+            "no-place",
+            "the file has no list of anchors for hosts, so no rule could name the new host",
+        )
+        .with_hint(
+            "name a host with --like: the new one goes into every rule that names that one",
+        )),
+    }
+}
+
+/// The first empty list, outside of the rules, whose name says that it is of hosts: its key and itself.
+fn empty_list(sheet: &Sheet<'_>) -> Option<(NodeId, NodeId)> {
+    let root = sheet.root()?;
+    let (top, _) = sheet.entries(root);
+    let name = |key: NodeId| sheet.stream.node(key).as_scalar().unwrap_or_default();
+    let outside = top
+        .iter()
+        .filter(|(key, _)| !WITH_RULES.contains(&name(*key)));
+    let inner = outside
+        .clone()
+        .flat_map(|&(_, value)| sheet.entries(value).0);
+    let mut all = outside.chain(inner);
+    let found = all.find(|(key, value)| {
+        let node = sheet.stream.node(*value);
+        let is_empty = match &node.content {
+            Content::Sequence { items, flow } => *flow && items.is_empty(),
+            _ => node.span.is_empty(),
+        };
+        let is_line = sheet.leads(sheet.span(*key).start);
+        is_empty && is_line && node.anchor.is_none() && word_kind(name(*key)) == Some(Kind::Host)
+    });
+    found.copied()
+}
+
+fn is_beside(left: &Place, right: &Place) -> bool {
+    match (left.holder, right.holder) {
+        (Holder::Item { list, .. }, Holder::Item { list: other, .. }) => list == other,
+        (Holder::Value { map, .. }, Holder::Value { map: other, .. }) => map == other,
+        _ => false,
+    }
+}
+
+fn last_beside<'p>(definitions: &[&'p Place], place: &'p Place) -> &'p Place {
+    let mut together = definitions.iter().rev();
+    let last = together.find(|other| is_beside(place, other));
+    last.copied().unwrap_or(place)
+}
+
+/// How a new name stands beside a key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Naming {
+    Not,
+    Behind,
+    Above,
+}
+
+pub(super) struct Adding<'a> {
+    pub(super) sheet: &'a Sheet<'a>,
+    pub(super) hosts: &'a [Checked],
+    definition: Option<Definition>,
+    pub(super) splices: Splices,
+    /// Lists and mappings that have the new hosts.
+    done: HashSet<NodeId>,
+}
+
+/// One new item or entry: its text, and the comment that names it.
+pub(super) type New = (String, Option<String>);
+
+impl Adding<'_> {
+    /// Writes the anchors.
+    fn define(&mut self) -> Result<()> {
+        let sheet = self.sheet;
+        let place = match &self.definition {
+            None => return Ok(()),
+            Some(Definition::Behind(place)) => place.clone(),
+            &Some(Definition::Empty { key, value }) => {
+                let new = self.anchored(1, |key| key.to_owned());
+                self.into_empty(key, value, &new);
+                return Ok(());
+            }
+        };
+        let node = sheet.stream.node(place.node);
+        let column = self.key_column(&place).unwrap_or(1);
+        let new = self.anchored(column, |key| quoted_as(node, key));
+        match place.holder {
+            Holder::Item { list, number } => {
+                self.done.insert(list);
+                self.items(list, number, &new, Naming::Behind)
+            }
+            Holder::Value { map, number } => {
+                self.done.insert(map);
+                self.entries(map, number, &new)
+            }
+            Holder::Root => Err(self.not_understood("a key stands alone", &place)),
+        }
+    }
+
+    /// The new keys with their anchors, the keys in this column.
+    fn anchored(&self, column: usize, quoted: impl Fn(&str) -> String) -> Vec<New> {
+        let text = |host: &Checked| -> New {
+            let pad = " ".repeat(column.saturating_sub(host.anchor.len()).max(1));
+            let text = format!("&{}{pad}{}", host.anchor, quoted(&host.key));
+            let name = (host.anchor != host.name).then(|| host.name.clone());
+            (text, name)
+        };
+        self.hosts.iter().map(text).collect()
+    }
+
+    /// How far from its anchor's name the key stands, where keys of different lengths of names stand in one column.
+    fn key_column(&self, place: &Place) -> Option<usize> {
+        let offsets = |place: &Place| {
+            let node = self.sheet.stream.node(place.node);
+            let anchor = node.anchor.as_ref()?;
+            let gap = node.span.start.checked_sub(anchor.span.end)?;
+            Some((gap, anchor.name.len() + gap))
+        };
+        let (_, column) = offsets(place)?;
+        let places = self.sheet.places.iter();
+        let mut together =
+            places.filter(|other| other.is_definition(self.sheet) && is_beside(place, other));
+        let is_aligned =
+            |other: &Place| offsets(other).is_some_and(|(gap, at)| gap > 1 && at == column);
+        together.any(is_aligned).then_some(column)
+    }
+
+    /// Writes the new hosts beside `like` at this place.
+    fn beside(&mut self, place: &Place, like: &str) -> Result<()> {
+        let sheet = self.sheet;
+        let (Holder::Item { list: holder, .. } | Holder::Value { map: holder, .. }) = place.holder
+        else {
+            return Err(self.not_understood("a key stands alone", place));
+        };
+        let is_list_item = matches!(place.holder, Holder::Item { .. });
+        if is_list_item && self.done.contains(&holder) {
+            return Ok(());
+        }
+        match (place.holder, place.only()) {
+            (Holder::Item { list, number }, Some(_)) => {
+                let is_alias = place.is_alias();
+                if is_alias && self.definition.is_none() {
+                    return Err(self.not_understood("no anchor can be made for its alias", place));
+                }
+                self.done.insert(list);
+                let naming = self.naming(place, like);
+                let new: Vec<New> = self
+                    .hosts
+                    .iter()
+                    .map(|host| match is_alias {
+                        true => (format!("*{}", host.anchor), None),
+                        false => (self.literal(place, host), Some(host.name.clone())),
+                    })
+                    .collect();
+                self.items(list, number, &new, naming)
+            }
+            (Holder::Value { map, number }, Some(_)) if !place.is_in_rules => {
+                if place.is_definition(sheet) || self.done.contains(&map) {
+                    return Ok(());
+                }
+                if place.is_alias() {
+                    return Err(self.not_understood("an alias stands outside of a list", place));
+                }
+                self.done.insert(map);
+                let new: Vec<New> = self
+                    .hosts
+                    .iter()
+                    .map(|host| (self.literal(place, host), Some(host.name.clone())))
+                    .collect();
+                self.entries(map, number, &new)
+            }
+            (_, Some(_)) if place.is_alias() => {
+                let error = self.not_understood("one alias is all that stands here", place);
+                Err(EditError {
+                    hint: Some("write it as a list, [*name], and try again".to_owned()),
+                    ..error
+                })
+            }
+            // The text is edited where it is written.
+            _ if place.is_alias() => Ok(()),
+            (_, only) => {
+                let is_called = |other: &Place| other.is_alias() && other.target == place.node;
+                if only.is_some() && sheet.places.iter().any(is_called) {
+                    let why = "an anchor stands on a text, and aliases use it as one key";
+                    return Err(self.not_understood(why, place));
+                }
+                self.part(place, like)
+            }
+        }
+    }
+
+    /// The key as it stands at this place: quoted alike, and with the name as the comment of an SSH key.
+    fn literal(&self, place: &Place, host: &Checked) -> String {
+        let node = self.sheet.stream.node(place.node);
+        quoted_as(node, &self.with_comment(place, 0, host))
+    }
+
+    pub(super) fn with_comment(&self, place: &Place, number: usize, host: &Checked) -> String {
+        let part = place.parts.get(number).cloned().flatten();
+        let has_comment = part.is_some_and(|part| ssh_comment(self.sheet.slice(part)).is_some());
+        let is_plain = host.anchor == host.name.replace('.', "-");
+        match has_comment && is_plain && host.key.starts_with("ssh-") {
+            true => format!("{} {}", host.key, host.name),
+            false => host.key.clone(),
+        }
+    }
+
+    /// How the place names its key: new ones are named in the same way.
+    fn naming(&self, place: &Place, key: &str) -> Naming {
+        if place.is_alias() {
+            return Naming::Not;
+        }
+        let names: Vec<&str> = self.sheet.rules.names().all_of(key).collect();
+        let span = self.sheet.span(place.node);
+        let is_name = |found: Option<Range<usize>>, read: fn(&str) -> Option<&str>| {
+            let name = found.and_then(|comment| read(self.sheet.slice(comment)));
+            name.is_some_and(|name| names.contains(&name))
+        };
+        // The comment of an SSH key cannot go with keys of another kind.
+        let part = place.parts.first().cloned().flatten();
+        let by_itself = part.and_then(|part| ssh_comment(self.sheet.slice(part)));
+        let is_other = self.hosts.iter().any(|host| !host.key.starts_with("ssh-"));
+        if is_name(self.sheet.comment_behind(span.end), name_in)
+            || is_other && by_itself.is_some_and(|name| names.contains(&name))
+        {
+            Naming::Behind
+        } else if is_name(self.sheet.comment_above(span.start), name_above) {
+            Naming::Above
+        } else if names.is_empty() {
+            Naming::Behind
+        } else {
+            Naming::Not
+        }
+    }
+
+    fn not_understood(&self, why: &str, place: &Place) -> EditError {
+        EditError::not_understood(why, self.sheet.position(place.node))
+    }
+}
