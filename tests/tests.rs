@@ -25,6 +25,7 @@ mod explain;
 mod following;
 mod following_rules;
 mod host;
+mod host_cycle;
 mod identity;
 mod layering;
 mod machine;

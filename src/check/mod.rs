@@ -1,6 +1,7 @@
 //! Do the rules say what was meant, and does every file obey them? No private key is needed.
 
 pub(crate) mod codes;
+mod diff;
 mod files;
 mod key_material;
 mod suppress;
@@ -21,6 +22,8 @@ use crate::{
     limits::Limits,
     repository::{RULES, Repository, WRONG_NAME},
 };
+
+pub(crate) use self::diff::unified;
 
 /// The list of values that a removed recipient could read; names only, never encrypted.
 const LEDGER: &str = ".sops-exposed.yaml";

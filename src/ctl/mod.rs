@@ -7,9 +7,11 @@ mod args;
 mod check;
 mod completion;
 mod decrypt;
+mod diff;
 mod encrypt;
 mod explain;
 mod exposed;
+mod host;
 mod identity;
 mod interrupt;
 mod list;
@@ -73,6 +75,7 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<Outcome> {
         Command::Encrypt(args) => encrypt::run(args, context),
         Command::Explain(args) => explain::run(args, context),
         Command::Exposed(args) => exposed::run(args, context),
+        Command::Host(args) => host::run(args, context),
         Command::Identity(args) => identity::run(args, context),
         Command::List(args) => list::run(args, context),
         Command::Man(args) => man::run(args, context),

@@ -256,8 +256,8 @@ impl Adding<'_> {
             None => return Ok(()),
             Some(Definition::Behind(place)) => place.clone(),
             &Some(Definition::Empty { key, value }) => {
-                let new = self.anchored(1, |key| key.to_owned());
-                self.into_empty(key, value, &new);
+                let new = self.anchored(1, str::to_owned);
+                self.fill(key, value, &new);
                 return Ok(());
             }
         };

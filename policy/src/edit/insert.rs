@@ -42,7 +42,7 @@ impl Adding<'_> {
     }
 
     /// Makes an empty list one with items.
-    pub(super) fn into_empty(&mut self, key: NodeId, value: NodeId, new: &[New]) {
+    pub(super) fn fill(&mut self, key: NodeId, value: NodeId, new: &[New]) {
         let sheet = self.sheet;
         let key = sheet.span(key);
         let value = sheet.span(value);
