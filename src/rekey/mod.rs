@@ -210,7 +210,7 @@ pub(crate) fn commit(
         });
     }
     transaction::commit(repository, &changes, interrupted, &mut || {
-        progress.replaced()
+        progress.replaced();
     })?;
     Ok(exposed)
 }
