@@ -1,10 +1,9 @@
 //! Who is named in the file.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
+
 use super::{Result, place::Place, sheet::Sheet};
-use crate::{
-    names::{comparable, is_key},
-    yaml::Limits,
-};
+use crate::{names::comparable, yaml::Limits};
 
 /// Words of a group's name that say what its keys are of.
 const HOSTS: &[&str] = &["host", "server", "machine", "node", "system"];
@@ -17,10 +16,10 @@ const PEOPLE: &[&str] = &[
 pub enum Kind {
     /// A group of hosts.
     Host,
-    /// No group tells.
-    Unknown,
     /// A group of people.
     Person,
+    /// No group tells.
+    Unknown,
 }
 
 /// One age or SSH key that has a name.
@@ -44,22 +43,34 @@ pub struct Host {
 pub fn hosts(text: &str, limits: Limits) -> Result<Vec<Host>> {
     let sheet = Sheet::read(text, limits)?;
     let names = sheet.rules.names();
+    let mut rules: HashMap<String, BTreeSet<usize>> = HashMap::new();
+    for rule in sheet.rules.all() {
+        let groups = rule.settings().map(|settings| settings.key_groups);
+        for one in groups.into_iter().flatten().flatten() {
+            let named = rules.entry(comparable(&one.text)).or_default();
+            named.insert(rule.index);
+        }
+    }
+    let mut kinds: HashMap<&str, Kind> = HashMap::new();
+    for place in sheet.places.iter().filter(|place| !place.is_in_rules) {
+        for key in &place.keys {
+            let kind = kinds.entry(key).or_insert(Kind::Unknown);
+            *kind = group_kind(place).min(*kind);
+        }
+    }
+    let mut seen = HashSet::new();
     let mut hosts: Vec<Host> = Vec::new();
     for place in &sheet.places {
         for key in &place.keys {
             let is_age = key.starts_with("age1") || key.starts_with("ssh-");
-            let is_known = hosts.iter().any(|host| host.recipient == *key);
-            if !is_age || is_known || !is_key(key) {
-                continue;
-            }
-            let Some(name) = names.name_of(key) else {
+            let Some(name) = names.name_of(key).filter(|_| is_age && seen.insert(key)) else {
                 continue;
             };
             hosts.push(Host {
                 name: name.to_owned(),
                 recipient: key.clone(),
-                rules: rules_of(&sheet, key),
-                kind: kind_of(&sheet, key),
+                rules: rules.get(key).into_iter().flatten().copied().collect(),
+                kind: kinds.get(key.as_str()).copied().unwrap_or(Kind::Unknown),
             });
         }
     }
@@ -97,12 +108,6 @@ pub(super) fn rules_of(sheet: &Sheet<'_>, key: &str) -> Vec<usize> {
     };
     let rules = sheet.rules.all().iter().filter(names_it);
     rules.map(|rule| rule.index).collect()
-}
-
-fn kind_of(sheet: &Sheet<'_>, key: &str) -> Kind {
-    let places = sheet.places.iter();
-    let places = places.filter(|place| !place.is_in_rules && place.names(key));
-    places.map(group_kind).min().unwrap_or(Kind::Unknown)
 }
 
 /// The innermost group that tells.

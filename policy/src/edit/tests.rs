@@ -187,3 +187,46 @@ fn there_and_back() {
     }
     assert!(count > 30, "{count}");
 }
+
+/// Damaged shapes: refused, or edited so that the result is read again; never a panic.
+#[test]
+fn damaged_shapes() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("shapes");
+    let mut state = 1_u64;
+    let mut random = |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    let pieces = [
+        "", "\n", " ", "#", ",", "'", "\"", "[", "]", "{", "}", "- ", ": ", "&x ", "*web1",
+        "$web1", "|", ">-", "\t", "\r", "\u{85}", "\u{2028}", "\u{e4}", "?", "!!str ", "# web1",
+    ];
+    let mut edited = 0;
+    for entry in fs::read_dir(directory).unwrap() {
+        let content = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let shape = content.split("\n=== ").next().unwrap();
+        for _ in 0..60 {
+            let mut text = shape.to_owned();
+            for _ in 0..=random(3) {
+                let from = random(text.len());
+                let to = (from + random(4)).min(text.len());
+                if text.is_char_boundary(from) && text.is_char_boundary(to) {
+                    text.replace_range(from..to, pieces[random(pieces.len())]);
+                }
+            }
+            let text = with_keys(&text);
+            for operation in [
+                "add fresh",
+                "add fresh like web1",
+                "retire $web1",
+                "rename web1 front",
+                "replace web1",
+            ] {
+                edited += usize::from(run(&text, operation).is_ok());
+            }
+        }
+    }
+    assert!(edited > 1000, "{edited}");
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{EditError, Result, sheet::Sheet, splice::Splices};
 use crate::{
     names::{comparable, is_key},
-    rules::{KeyKind, Rule},
+    rules::{KeyKind, Position, Rule},
     yaml::{Content, NodeId, Stream, Style},
 };
 
@@ -59,12 +59,31 @@ pub(super) fn applied(
     if !is_kept {
         return Err(unexpected("comments would be lost"));
     }
-    if let Change::Removed(key) | Change::Replaced { old: key, .. } = change
-        && after.places.iter().any(|place| place.names(key))
-    {
-        return Err(unexpected("the key would still be there"));
+    if let Change::Removed(key) | Change::Replaced { old: key, .. } = change {
+        refuse_left(&after, key)?;
     }
     Ok((text, changed))
+}
+
+/// The key may stand in a text that is no list of keys, in one that is melted with another for example.
+fn refuse_left(after: &Sheet<'_>, key: &str) -> Result<()> {
+    let written = key.split(' ').next_back().unwrap_or(key);
+    let is_comment = |at: usize| {
+        let comments = &after.stream.comments;
+        comments.iter().any(|comment| comment.contains(&at))
+    };
+    let mut found = after.text.match_indices(written).map(|(at, _)| at);
+    let Some(at) = found.find(|&at| !is_comment(at)) else {
+        return Ok(());
+    };
+    let before = after.slice(0..at);
+    let position = Position {
+        line: before.matches('\n').count() + 1,
+        column: after.slice(after.line_start(at)..at).chars().count() + 1,
+    };
+    let why =
+        "the key stands in a text that is no list of keys (a comma too few?), and would stay there";
+    Err(EditError::not_understood(why, position))
 }
 
 impl Change<'_> {

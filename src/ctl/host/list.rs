@@ -1,6 +1,6 @@
 //! `secretsctl host list`: who is named in the rules.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use policy::{
     edit::{Host, Kind, hosts},
@@ -44,19 +44,15 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     for problem in &access.problems {
         output.error(&problem.clone().with_file(&place.file));
     }
+    let (now, by_rules) = (
+        Readable::of(&access.files, Standing::WouldGain),
+        Readable::of(&access.files, Standing::WouldLose),
+    );
     let counted: Vec<(Host, usize, usize)> = hosts
         .into_iter()
         .map(|host| {
             let keys = keys_of(&host.recipient);
-            let now = access
-                .files
-                .iter()
-                .filter(|file| names(file, &keys, Standing::WouldGain));
-            let by_rules = access
-                .files
-                .iter()
-                .filter(|file| names(file, &keys, Standing::WouldLose));
-            let (now, by_rules) = (now.count(), by_rules.count());
+            let (now, by_rules) = (now.count(&keys), by_rules.count(&keys));
             (host, now, by_rules)
         })
         .collect();
@@ -113,10 +109,27 @@ pub(super) fn keys_of(key: &str) -> BTreeSet<String> {
     keys
 }
 
-/// Whether one of the keys is among the readers, but for those of this standing.
-fn names(file: &File<'_>, keys: &BTreeSet<String>, without: Standing) -> bool {
-    let mut readers = file.readers.iter();
-    readers.any(|reader| reader.standing != without && keys.contains(&comparable(&reader.text)))
+/// The files of each key, by their numbers.
+struct Readable(HashMap<String, BTreeSet<usize>>);
+
+impl Readable {
+    /// All readers count, but for those of this standing.
+    fn of(files: &[File<'_>], without: Standing) -> Self {
+        let mut readable: HashMap<String, BTreeSet<usize>> = HashMap::new();
+        for (number, file) in files.iter().enumerate() {
+            let readers = file.readers.iter();
+            for reader in readers.filter(|reader| reader.standing != without) {
+                let files = readable.entry(comparable(&reader.text)).or_default();
+                files.insert(number);
+            }
+        }
+        Self(readable)
+    }
+
+    fn count(&self, keys: &BTreeSet<String>) -> usize {
+        let files = keys.iter().filter_map(|key| self.0.get(key)).flatten();
+        files.collect::<BTreeSet<_>>().len()
+    }
 }
 
 fn counted_as(number: usize, what: &str) -> String {
