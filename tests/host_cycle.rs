@@ -196,6 +196,12 @@ fn a_host_comes_and_leaves() {
         assert_eq!(repository.readers("db/c.json"), ["alice", "db"]);
         repository.ctl(&["host", "test", "$web2"]).expect(0);
 
+        let plan = repository
+            .ctl(&["host", "retire", name, "--rekey", "--dry-run"])
+            .expect(1);
+        let label = if name == "web1" { "web1 (age1" } else { "age1" };
+        let line = format!("new data key: 2 files, no more for {label}");
+        assert!(plan.text().contains(&line), "{plan}");
         let retired = repository
             .ctl(&["--json", "host", "retire", name, "--rekey", "--yes"])
             .expect(0)

@@ -9,6 +9,7 @@
 
 mod add;
 mod change;
+mod definition;
 mod insert;
 mod list;
 mod name;

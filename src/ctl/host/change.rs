@@ -1,6 +1,7 @@
 //! A change of the rules: shown, confirmed, written; with `--rekey` in one transaction with the files.
 
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -8,6 +9,7 @@ use std::{
 
 use policy::{
     edit::{self, Edit, EditError},
+    names::{comparable, shortened},
     rules::Rules,
     yaml,
 };
@@ -31,6 +33,8 @@ use crate::{
 };
 
 const UTF8_MARK: &str = "\u{feff}";
+/// Hosts that are named before they are only counted.
+const SHOWN: usize = 10;
 
 /// How it is done.
 #[derive(Clone, Copy)]
@@ -95,6 +99,7 @@ impl Change<'_> {
         }
         self.tell(&edit, output);
         if how.rekey {
+            let old_rules = parse_rules(file.text.as_bytes(), &limits)?;
             let new_rules = file.replaced_by(text)?;
             let shown = |rekeyed: Value, is_done: bool| {
                 let mut report = report(is_done);
@@ -106,6 +111,7 @@ impl Change<'_> {
                 repository: &repository,
                 rules: &rules,
                 new_rules: Some(new_rules),
+                old_rules: Some(&old_rules),
                 paths: Vec::new(),
                 rotation: Rotation::OnRemoval,
                 allowed: Allowed {
@@ -156,10 +162,8 @@ impl Change<'_> {
         };
         let in_file = |error: EditError| refusal(error, self.asked, text, yaml_limits, &file.path);
         let edit = (self.edit)(text, yaml_limits).map_err(in_file)?;
-        for new in &self.new {
-            refuse_other_half(new, &edit.text, yaml_limits)
-                .map_err(|error| error.with_file(&file.path))?;
-        }
+        refuse_other_half(&self.new, &edit.text, yaml_limits)
+            .map_err(|error| error.with_file(&file.path))?;
         let text = format!("{mark}{}", edit.text);
         Ok((edit, text))
     }
@@ -173,8 +177,10 @@ impl Change<'_> {
             ));
         }
         if self.what == "added" && edit.rules.is_empty() {
-            let names: Vec<&str> = edit.hosts.iter().map(|(name, _)| name.as_str()).collect();
-            let message = format!("no rule names {} yet", names.join(", "));
+            let message = match edit.hosts.as_slice() {
+                [(name, _)] => format!("no rule names {name} yet"),
+                several => format!("no rule names these {} hosts yet", several.len()),
+            };
             output.warning(&Error::new("unused-host", message).with_hint(
                 "write an alias into the rules, `- *name`, or add the host with --like another one",
             ));
@@ -203,43 +209,41 @@ impl Change<'_> {
             1 => ", in 1 rule".to_owned(),
             several => format!(", in {several} rules"),
         };
-        let names: Vec<_> = edit
-            .hosts
-            .iter()
-            .map(|(name, _)| escape::text(name).into_owned())
-            .collect();
-        let names = names.join(", ");
+        let names = edit.hosts.iter().take(SHOWN);
+        let names: Vec<_> = names.map(|(name, _)| escape::text(name)).collect();
+        let mut names = names.join(", ");
+        if edit.hosts.len() > SHOWN {
+            names.push_str(&format!(" and {} more", edit.hosts.len() - SHOWN));
+        }
         output.line(&match self.what.ends_with(':') {
             true => format!("{names} {} {}{rules}", self.what, keys(edit)),
-            false if self.what.ends_with("to") => format!("{} {names}{rules}", self.what),
             false => format!("{} {names}{rules}", self.what),
         })
     }
 }
 
 /// An SSH key and the age key that ssh-to-age makes of it are one host.
-fn refuse_other_half(new: &str, text: &str, limits: yaml::Limits) -> Result<()> {
+fn refuse_other_half(new: &[&str], text: &str, limits: yaml::Limits) -> Result<()> {
     let Ok(keys) = edit::keys(text, limits) else {
         return Ok(());
     };
-    let ours = recipients_of_public(new);
-    let new = policy::names::comparable(new);
-    let other = keys.iter().find(|key| {
-        **key != new && (ours.contains(key) || recipients_of_public(key).contains(&new))
-    });
-    let Some(other) = other else { return Ok(()) };
-    let message = "an SSH key and the age key made of it are the same host, and one of them is in the rules already";
-    Err(Error::new("recipient-exists", message).with_hint(format!(
-        "the other one is {}",
-        policy::names::shortened(other)
-    )))
+    let new: BTreeSet<String> = new.iter().map(|key| comparable(key)).collect();
+    let known: BTreeSet<&String> = keys.iter().collect();
+    for key in known.iter().filter(|key| key.starts_with("ssh-")) {
+        for half in recipients_of_public(key) {
+            let is_pair = half != **key && known.contains(&half);
+            if is_pair && (new.contains(*key) || new.contains(&half)) {
+                let message = "an SSH key and the age key made of it are the same host, and both would be in the rules";
+                let both = format!("they are {} and {}", shortened(key), shortened(&half));
+                return Err(Error::new("recipient-exists", message).with_hint(both));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn keys(edit: &Edit) -> String {
-    let keys = edit
-        .hosts
-        .iter()
-        .map(|(_, key)| policy::names::shortened(key));
+    let keys = edit.hosts.iter().map(|(_, key)| shortened(key));
     keys.collect::<Vec<_>>().join(", ")
 }
 

@@ -92,6 +92,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         repository: &repository,
         rules: &rules,
         new_rules: None,
+        old_rules: None,
         paths: relative(&found, &args.paths)?,
         rotation: match args.rotate {
             When::Always => Rotation::Always,
@@ -117,6 +118,8 @@ pub(super) struct Job<'j> {
     pub(super) rules: &'j Rules,
     /// Their text, where it is not that of the file yet: it is written together with the files.
     pub(super) new_rules: Option<NewRules>,
+    /// Those of the file, if they are others: they know the names of who leaves.
+    pub(super) old_rules: Option<&'j Rules>,
     /// Relative to the repository; none of them stands for all.
     pub(super) paths: Vec<PathBuf>,
     pub(super) rotation: Rotation,
@@ -157,6 +160,7 @@ impl Job<'_> {
         let report = plan::Report {
             files: &files,
             names: self.rules.names(),
+            old_names: self.old_rules.map(Rules::names),
             shown: self.shown,
         };
         let is_due = files.iter().any(File::is_due);
