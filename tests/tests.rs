@@ -31,6 +31,7 @@ mod following;
 mod following_rules;
 mod hooks;
 mod host;
+mod host_cycle;
 mod identity;
 mod layering;
 mod machine;

@@ -43,6 +43,7 @@ complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "decrypt" -d '
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "encrypt" -d 'Encrypt a file to the recipients of its creation rule, or to those given'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "explain" -d 'Show which creation rule a path gets, why not the ones before, and what a re-key would change'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "exposed" -d 'List the values that a removed recipient could read and that have not changed since'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "host" -d 'Add, list, rename, re-key, retire and test the hosts of the rules'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "identity" -d 'Show which identities would be used, in the order in which they are tried'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "list" -d 'List the secrets: name, path, state, age of the state, source file'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "man" -d 'Print a manual page'
@@ -200,6 +201,111 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -l json -
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -s v -l verbose -d 'Say more'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -s q -l quiet -d 'Say nothing but errors'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -f -a "add" -d 'Add a host to the rules, beside another one, and re-key with --rekey'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -f -a "list" -d 'List the hosts: name, rules that name it, encrypted files that it can read, recipient'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -f -a "rename" -d 'Give a host another name'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -f -a "replace" -d 'Give a host another key, wherever its old one is written'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -f -a "retire" -d 'Take hosts out of all rules and out of the list of keys'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -f -a "test" -d 'Test whether a host can open all that the rules give it, by the files as they are; needs no private key'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from add" -l from -d 'Add all hosts of this file, or of standard input (-): lines `NAME RECIPIENT`, also those of ssh-keyscan' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from add" -l like -d 'Add it to every rule that names this host' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from add" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from add" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from add" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from add" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from add" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from add" -l rekey -d 'Then make the files obey the rules: rules and files change together, or not at all'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from add" -l dry-run -d 'Show what would change, and change nothing'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from add" -s y -l yes -d 'Do not ask'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from add" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from list" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from list" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from list" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from list" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from list" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from list" -l all -d 'List also keys in groups of people (users, admins, people)'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from list" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from rename" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from rename" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from rename" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from rename" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from rename" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from rename" -l dry-run -d 'Show what would change, and change nothing'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from rename" -s y -l yes -d 'Do not ask'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from rename" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from rename" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from rename" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from rename" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from replace" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from replace" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from replace" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from replace" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from replace" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from replace" -l rekey -d 'Then make the files obey the rules: rules and files change together, or not at all'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from replace" -l dry-run -d 'Show what would change, and change nothing'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from replace" -s y -l yes -d 'Do not ask'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from replace" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from replace" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from replace" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from replace" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from retire" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from retire" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from retire" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from retire" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from retire" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from retire" -l rekey -d 'Then make the files obey the rules: rules and files change together, or not at all'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from retire" -l dry-run -d 'Show what would change, and change nothing'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from retire" -s y -l yes -d 'Do not ask'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from retire" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from retire" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from retire" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from retire" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from test" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from test" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from test" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from test" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from test" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from test" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from test" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from test" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from help" -f -a "add" -d 'Add a host to the rules, beside another one, and re-key with --rekey'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the hosts: name, rules that name it, encrypted files that it can read, recipient'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from help" -f -a "rename" -d 'Give a host another name'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from help" -f -a "replace" -d 'Give a host another key, wherever its old one is written'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from help" -f -a "retire" -d 'Take hosts out of all rules and out of the list of keys'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from help" -f -a "test" -d 'Test whether a host can open all that the rules give it, by the files as they are; needs no private key'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
@@ -313,20 +419,27 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -l json -d '
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s v -l verbose -d 'Say more'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s q -l quiet -d 'Say nothing but errors'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s h -l help -d 'Print help'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "access" -d 'Show who can read what, by the files as they are and by the rules; needs no private key'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "check" -d 'Prove the order of the rules and compare every file with its rule; needs no private key'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "completion" -d 'Print a completion script for a shell'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "decrypt" -d 'Print the plaintext of an encrypted file: its text with the values opened and the metadata cut out'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "encrypt" -d 'Encrypt a file to the recipients of its creation rule, or to those given'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "explain" -d 'Show which creation rule a path gets, why not the ones before, and what a re-key would change'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "exposed" -d 'List the values that a removed recipient could read and that have not changed since'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "identity" -d 'Show which identities would be used, in the order in which they are tried'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "list" -d 'List the secrets: name, path, state, age of the state, source file'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "man" -d 'Print a manual page'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "rekey" -d 'Make files obey the rules: wrap data keys for new recipients, rotate where somebody loses access'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "reload" -d 'Read configuration, identities and repository again; exit code 1 when a secret is degraded'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "status" -d 'Show how the daemon is; exit code 1 when it is not ok'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "wait" -d 'Wait until secrets are delivered; exit code 1 on a time-out, or when one is degraded'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed identity list man rekey reload status wait help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "access" -d 'Show who can read what, by the files as they are and by the rules; needs no private key'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "check" -d 'Prove the order of the rules and compare every file with its rule; needs no private key'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "completion" -d 'Print a completion script for a shell'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "decrypt" -d 'Print the plaintext of an encrypted file: its text with the values opened and the metadata cut out'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "encrypt" -d 'Encrypt a file to the recipients of its creation rule, or to those given'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "explain" -d 'Show which creation rule a path gets, why not the ones before, and what a re-key would change'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "exposed" -d 'List the values that a removed recipient could read and that have not changed since'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "host" -d 'Add, list, rename, re-key, retire and test the hosts of the rules'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "identity" -d 'Show which identities would be used, in the order in which they are tried'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "list" -d 'List the secrets: name, path, state, age of the state, source file'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "man" -d 'Print a manual page'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "rekey" -d 'Make files obey the rules: wrap data keys for new recipients, rotate where somebody loses access'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "reload" -d 'Read configuration, identities and repository again; exit code 1 when a secret is degraded'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "status" -d 'Show how the daemon is; exit code 1 when it is not ok'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "wait" -d 'Wait until secrets are delivered; exit code 1 on a time-out, or when one is degraded'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from host" -f -a "add" -d 'Add a host to the rules, beside another one, and re-key with --rekey'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from host" -f -a "list" -d 'List the hosts: name, rules that name it, encrypted files that it can read, recipient'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from host" -f -a "rename" -d 'Give a host another name'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from host" -f -a "replace" -d 'Give a host another key, wherever its old one is written'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from host" -f -a "retire" -d 'Take hosts out of all rules and out of the list of keys'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from host" -f -a "test" -d 'Test whether a host can open all that the rules give it, by the files as they are; needs no private key'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from identity" -f -a "show" -d 'List the identities: name, kind, state, recipients'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from identity" -f -a "check" -d 'The same; exit with 1 when one of them cannot be used now, or there is none'

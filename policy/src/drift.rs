@@ -116,14 +116,14 @@ fn loses_access((found, enough): Quorum<'_>, (wanted, needed): Quorum<'_>) -> bo
     }
     // Members of so many different groups must be members of as many different ones.
     let mut free: Vec<&BTreeSet<Key>> = wanted.iter().collect();
-    let mut takes = |group: &BTreeSet<Key>| {
+    let takes = |group: &BTreeSet<Key>| {
         let equal = free.iter().position(|wanted| *wanted == group);
         let at = equal.or_else(|| free.iter().position(|wanted| group.is_subset(wanted)));
         at.map(|at| free.swap_remove(at)).is_some()
     };
     // Groups that are equal take each other first.
     let (equal, others): (Vec<_>, Vec<_>) = found.iter().partition(|group| wanted.contains(group));
-    !equal.into_iter().chain(others).all(|group| takes(group))
+    !equal.into_iter().chain(others).all(takes)
 }
 
 /// By which a recipient of the rules is compared with another one: SSH keys without their comments.

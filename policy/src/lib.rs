@@ -2,6 +2,7 @@
 
 mod automaton;
 pub mod drift;
+pub mod edit;
 pub mod names;
 pub mod order;
 pub mod pattern;

@@ -31,7 +31,7 @@ use crate::{
 };
 
 pub(crate) use self::{
-    diff::{Line, unified},
+    diff::unified,
     fix::{Fix, plan},
 };
 pub(crate) use finding::Finding;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::{
-    access, check, completion, decrypt, encrypt, explain, exposed, identity, list, man, rekey,
-    reload, status, wait,
+    access, check, completion, decrypt, encrypt, explain, exposed, host, identity, list, man,
+    rekey, reload, status, wait,
 };
 use crate::output::{Color, Settings, Verbosity};
 
@@ -39,6 +39,7 @@ pub(crate) enum Command {
     Encrypt(encrypt::Args),
     Explain(explain::Args),
     Exposed(exposed::Args),
+    Host(host::Args),
     Identity(identity::Args),
     List(list::Args),
     Man(man::Args),

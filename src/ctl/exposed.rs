@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         return Ok(Outcome::findings_if(!open.is_empty()));
     }
     let rules = read_rules(&found, &limits).ok();
-    let names = rules.as_ref().map(|rules| rules.names());
+    let names = rules.as_ref().map(policy::rules::Rules::names);
     let label =
         |text: &String| names.map_or_else(|| text.clone(), |names: &Names| names.label(text));
     for (path, exposed, values) in &open {

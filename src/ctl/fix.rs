@@ -2,24 +2,23 @@
 
 use std::path::Path;
 
-use policy::rules::is_private_key;
 use serde_json::Value;
 
-use super::{Context, report::json};
+use super::{Context, diff::Diff, report::json};
 use crate::{
-    check::{Finding, Fix, Line, plan, unified},
+    check::{Finding, Fix, plan},
     error::{Error, Result},
     escape,
     files::{ReadLimit, read_any, write_output},
     limits::Limits,
-    output::{Output, Style},
+    output::Output,
 };
 
 /// What was done.
 pub(super) struct Done {
     /// `None` where there was nothing to repair.
     pub(super) fix: Option<Fix>,
-    pub(super) diff: Vec<Line>,
+    pub(super) diff: Diff,
 }
 
 /// Plans the repair of the rules in `file`, and writes it unless `is_dry`.
@@ -35,10 +34,11 @@ pub(super) fn run(file: &Path, limits: &Limits, is_dry: bool) -> Result<Done> {
     let Some(fix) = plan(&content, limits).map_err(with_file)? else {
         return Ok(Done {
             fix: None,
-            diff: Vec::new(),
+            diff: Diff::default(),
         });
     };
-    let diff = unified(&fix.old, &fix.new);
+    let name = Path::new(file.file_name().unwrap_or_default());
+    let diff = Diff::new(name, &fix.old, &fix.new);
     if !is_dry {
         if read(file, limits)? != content {
             let message = "the file changed while it was looked at; nothing was written";
@@ -68,25 +68,13 @@ impl Done {
         let repaired = self.fix.iter().flat_map(|fix| &fix.repaired);
         let repaired = repaired.map(|found| Finding::about_rules(name, found.clone()));
         report["fixed"] = repaired.map(|found| json::finding(&found)).collect();
-        report["diff"] = self.text(name).into();
-    }
-
-    /// The diff as one text, escaped as everything that is shown.
-    pub(super) fn text(&self, name: &Path) -> String {
-        let lines = self.lines(name).into_iter();
-        lines.map(|(_, line)| line + "\n").collect()
+        report["diff"] = self.diff.text().into();
     }
 
     /// The diff for people, and what was done with it.
     pub(super) fn print(&self, name: &Path, is_dry: bool, context: &mut Context) -> Result<()> {
         let output: &mut Output = &mut context.output;
-        for (style, line) in self.lines(name) {
-            let line = match style {
-                Some(style) => output.styled(style, &line),
-                None => line,
-            };
-            output.line(&line)?;
-        }
+        self.diff.print(output)?;
         let shown = escape::path(name);
         let done = match &self.fix {
             None => format!(
@@ -102,29 +90,5 @@ impl Done {
         };
         output.line(&done)?;
         output.line("")
-    }
-
-    fn lines(&self, name: &Path) -> Vec<(Option<Style>, String)> {
-        if self.diff.is_empty() {
-            return Vec::new();
-        }
-        let name = escape::path(name);
-        let mut lines = vec![
-            (Some(Style::Bold), format!("--- a/{name}")),
-            (Some(Style::Bold), format!("+++ b/{name}")),
-        ];
-        for line in &self.diff {
-            let text = match is_private_key(&line.text) {
-                true => "(a line with a private key is not shown)".to_owned(),
-                false => escape::text(&line.text).into_owned(),
-            };
-            lines.push(match line.mark {
-                '@' => (Some(Style::Blue), text),
-                '-' => (Some(Style::Red), format!("-{text}")),
-                '+' => (Some(Style::Green), format!("+{text}")),
-                mark => (None, format!("{mark}{text}")),
-            });
-        }
-        lines
     }
 }

@@ -7,10 +7,12 @@ mod args;
 mod check;
 mod completion;
 mod decrypt;
+mod diff;
 mod encrypt;
 mod explain;
 mod exposed;
 mod fix;
+mod host;
 mod identity;
 mod interrupt;
 mod list;
@@ -74,6 +76,7 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<Outcome> {
         Command::Encrypt(args) => encrypt::run(args, context),
         Command::Explain(args) => explain::run(args, context),
         Command::Exposed(args) => exposed::run(args, context),
+        Command::Host(args) => host::run(args, context),
         Command::Identity(args) => identity::run(args, context),
         Command::List(args) => list::run(args, context),
         Command::Man(args) => man::run(args, context),

@@ -33,7 +33,7 @@ use crate::{
 
 pub(crate) use person::INTERRUPTED;
 pub(crate) use plugin::{Cancel, Plugins};
-pub(crate) use recipient::{canonical, wrap};
+pub(crate) use recipient::{canonical, check as check_recipient, wrap};
 pub(crate) use source::identity_files;
 pub(crate) use ssh::recipients_of_public;
 pub(crate) use terminal::Terminal;

@@ -88,6 +88,11 @@ impl Recipient {
     }
 }
 
+/// Says what is wrong with a recipient, if something is. Nothing of a private key is in the message.
+pub(crate) fn check(text: &str) -> Result<()> {
+    Recipient::parse(text).map(drop)
+}
+
 /// `text` without what does not count when recipients are compared: the comment of an SSH key.
 pub(crate) fn canonical(text: &str) -> &str {
     let text = text.trim();

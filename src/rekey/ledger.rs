@@ -260,10 +260,10 @@ impl Ledger {
 
     /// What is still open, file by file, beside what the files are now; `look` finds that, `None` for a file that is gone.
     /// Nobody knows where the values of such a file are now, so all of them stay open.
-    pub(crate) fn open<'l>(
-        &'l self,
+    pub(crate) fn open(
+        &self,
         look: impl Fn(&str) -> Result<Option<Texts>>,
-    ) -> Result<Vec<(&'l str, &'l Exposed, Values)>> {
+    ) -> Result<Vec<(&str, &Exposed, Values)>> {
         let mut open = Vec::new();
         for (path, exposed) in &self.files {
             let values = match look(path)? {

@@ -14,7 +14,7 @@ mod transaction;
 
 use std::{
     os::unix::ffi::OsStrExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -30,7 +30,7 @@ pub(crate) use journal::{Recovered, recover};
 use crate::{
     error::Result,
     identity::Effort,
-    repository::{LEDGER, Repository, Stamp, content_hash},
+    repository::{ContentHash, LEDGER, Repository, Stamp, content_hash},
     secret::Secret,
 };
 use edit::Edited;
@@ -54,6 +54,17 @@ pub(crate) trait Progress: Sync {
 pub(crate) struct Prepared {
     /// With the number of the file.
     edited: Vec<(usize, Edited)>,
+    rules: Option<NewRules>,
+}
+
+/// A file of rules whose new text takes its place together with the files that obey it.
+pub(crate) struct NewRules {
+    /// Relative to the repository, links followed.
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
+    /// Of the file before it was read, and what was read.
+    pub(crate) stamp: Stamp,
+    pub(crate) hash: ContentHash,
 }
 
 /// Makes the new texts of all files that are due; files for which that fails become blocked. Nothing is written.
@@ -120,6 +131,12 @@ pub(crate) fn prepare(
 }
 
 impl Prepared {
+    /// Has the rules written in the same transaction.
+    pub(crate) fn with_rules(mut self, rules: Option<NewRules>) -> Self {
+        self.rules = rules;
+        self
+    }
+
     /// The values that somebody who loses access could read.
     pub(crate) fn would_expose(&self, files: &[File<'_>]) -> Vec<NewlyExposed> {
         let exposed = self
@@ -135,7 +152,7 @@ fn is_closed(code: &str) -> bool {
     matches!(code, "no-identity" | "locked")
 }
 
-/// Puts the new texts in place, with the list of exposed values, in one transaction. Gives what became exposed.
+/// Puts the new texts in place, with the list of exposed values and changed rules, in one transaction. Gives what became exposed.
 pub(crate) fn commit(
     tools: &Tools<'_>,
     files: &[File<'_>],
@@ -149,7 +166,16 @@ pub(crate) fn commit(
     let mut ledger = Ledger::read(repository, &tools.limits)?;
     let old_text = ledger.text();
     let mut exposed = Vec::new();
-    let mut changes = Vec::new();
+    // The rules first: what is left after an interruption is what another re-key does.
+    let rules = prepared.rules.into_iter().map(|rules| Change {
+        path: rules.path,
+        text: Secret::from(rules.text),
+        old: Some(Old {
+            stamp: rules.stamp,
+            hash: rules.hash,
+        }),
+    });
+    let mut changes: Vec<Change> = rules.collect();
     for (number, edited) in prepared.edited {
         let Some(file) = files.get(number) else {
             continue;
@@ -184,7 +210,7 @@ pub(crate) fn commit(
         });
     }
     transaction::commit(repository, &changes, interrupted, &mut || {
-        progress.replaced()
+        progress.replaced();
     })?;
     Ok(exposed)
 }

@@ -8,6 +8,8 @@ mod read;
 
 use std::collections::BTreeMap;
 
+pub(crate) use read::{is_key, name_above, name_in};
+
 use crate::recipient::is_private_key;
 
 /// Characters of a name; longer texts are no names.
@@ -144,7 +146,7 @@ pub fn ssh_comment(text: &str) -> Option<&str> {
 }
 
 /// `text` if it may be a name: no private key, and no novel.
-fn fit(text: &str) -> Option<&str> {
+pub(crate) fn fit(text: &str) -> Option<&str> {
     let fits = text.chars().any(char::is_alphanumeric)
         && text.chars().count() <= LONGEST
         && !is_private_key(text);

@@ -112,7 +112,7 @@ fn keys_in(text: &str) -> Vec<&str> {
 
 /// Whether it looks like a key of a kind that sops knows. That it is a valid one is not asked: a name helps also where a
 /// key is damaged.
-fn is_key(text: &str) -> bool {
+pub(crate) fn is_key(text: &str) -> bool {
     if is_private_key(text) {
         return false;
     }
@@ -197,7 +197,7 @@ impl<'t> Lines<'t> {
 }
 
 /// The name that a comment gives, if it gives one.
-fn name_in(comment: &str) -> Option<&str> {
+pub(crate) fn name_in(comment: &str) -> Option<&str> {
     let text = comment.trim_start_matches('#').trim();
     // An entry that was commented out, and words to a program.
     let is_other = ["- ", "age1", "ssh-", "secretsctl:"];
@@ -209,7 +209,7 @@ fn name_in(comment: &str) -> Option<&str> {
 }
 
 /// Above a key there is more that is no name: sentences, and headings of what follows.
-fn name_above(comment: &str) -> Option<&str> {
+pub(crate) fn name_above(comment: &str) -> Option<&str> {
     let name = name_in(comment)?;
     let is_prose =
         name.ends_with(['.', ':', '!', '?']) || name.split_whitespace().count() > MOST_WORDS_ABOVE;

@@ -7,7 +7,7 @@ mod who;
 use std::os::unix::ffi::OsStrExt as _;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use policy::{names::Names, pattern::text_as_go_sees_it};
+use policy::{names::Names, pattern::text_as_go_sees_it, rules::Rules};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,7 @@ use super::Context;
 use crate::{
     error::{Error, Result},
     limits::Limits,
-    output::{Outcome, describe},
+    output::{Outcome, Output, describe},
     repository::{Repository, find, no_rules, read_rules},
     survey::access::{File, Quorum, Standing, survey},
 };
@@ -90,6 +90,21 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         human::by_recipient(&access.files, names, &who, output)?;
     }
     Ok(Outcome::findings_if(!access.problems.is_empty()))
+}
+
+/// Shows files by one recipient, as the command does when it is asked for it.
+pub(super) fn show(
+    files: &[File<'_>],
+    recipient: &str,
+    rules: &Rules,
+    output: &mut Output,
+) -> Result<()> {
+    let names = rules.names();
+    if output.is_json() {
+        return output.json(&List { files, names });
+    }
+    let who = Who::find(&[recipient.to_owned()], rules, files)?;
+    human::by_recipient(files, names, &who, output)
 }
 
 /// Written file by file: the whole of it as one value would take more memory than the files do.

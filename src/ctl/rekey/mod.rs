@@ -20,12 +20,13 @@ use crate::{
     limits::Limits,
     output::{Outcome, Output},
     rekey::{
-        Allowed, Progress, Recovered, Tools, commit, prepare, recover,
+        Allowed, NewRules, Progress, Recovered, Tools, commit, prepare, recover,
         survey::{Action, File, Rotation, survey},
     },
     repository::{self, Repository, find, no_rules, read_rules},
 };
 use policy::rules::{Rules, Severity};
+use serde_json::Value;
 
 /// Make files obey the rules: wrap data keys for new recipients, rotate where somebody loses access
 #[derive(clap::Args, Debug)]
@@ -74,12 +75,8 @@ enum When {
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let limits = Limits::default();
     let found = find(context.global.config_file.as_deref())?.required()?;
-    let may_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
-    if !args.dry_run && !args.yes && !may_ask {
-        return Err(
-            Error::new("not-confirmed", "nobody is there to confirm the plan")
-                .with_hint("look at it with --dry-run, then run it with --yes"),
-        );
+    if !args.dry_run && !args.yes {
+        refuse_unasked()?;
     }
     let repository = Repository::open(&found.root, limits)?;
     let _lock = (!args.dry_run).then(|| repository.lock()).transpose()?;
@@ -90,64 +87,131 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     if !rules.are_present() {
         return Err(no_rules().with_file(&found.file));
     }
-    refuse_doubtful(&rules, &found)?;
-    let paths = relative(&found, &args.paths)?;
-    let rotation = match args.rotate {
-        When::Always => Rotation::Always,
-        When::OnRemoval => Rotation::OnRemoval,
-    };
-    let mut files = survey(&repository, &rules, &paths, rotation, &limits)?;
-    let (identities, stop) = interrupt::identities_to_change(context)?;
-    let interrupted = || stop.is_requested();
-    let due = files.iter().filter(|file| file.is_due()).count();
-    let tools = Tools {
+    let job = Job {
+        found: &found,
         repository: &repository,
-        identities: &identities,
-        plugins: identities.plugins(),
-        limits,
+        rules: &rules,
+        new_rules: None,
+        old_rules: None,
+        paths: relative(&found, &args.paths)?,
+        rotation: match args.rotate {
+            When::Always => Rotation::Always,
+            When::OnRemoval => Rotation::OnRemoval,
+        },
         allowed: Allowed {
             losing_access: args.allow_losing_access,
             plaintext: args.allow_plaintext,
         },
-        now: clock::format(SystemTime::now()),
+        keep_going: args.keep_going,
+        dry_run: args.dry_run,
+        yes: args.yes,
+        shown: &|report, _| report,
     };
-    let progress = progress::Bar::new(due, &context.output);
-    let prepared = prepare(&tools, &mut files, &progress, &interrupted)?;
-    progress.clear();
-    let blocked = |files: &[File<'_>]| files.iter().any(|file| file.action == Action::Blocked);
-    let report = plan::Report {
-        files: &files,
-        names: rules.names(),
-    };
-    let is_due = files.iter().any(File::is_due);
-    let output = &mut context.output;
-    if args.dry_run {
-        report.print(
-            &plan::would_be_exposed(&files, &prepared),
-            &identities,
-            output,
+    job.run(context)
+}
+
+/// One re-key. The repository is locked, unless it is a dry run.
+pub(super) struct Job<'j> {
+    pub(super) found: &'j repository::Rules,
+    pub(super) repository: &'j Repository,
+    /// What the files are to obey.
+    pub(super) rules: &'j Rules,
+    /// Their text, where it is not that of the file yet: it is written together with the files.
+    pub(super) new_rules: Option<NewRules>,
+    /// Those of the file, if they are others: they know the names of who leaves.
+    pub(super) old_rules: Option<&'j Rules>,
+    /// Relative to the repository; none of them stands for all.
+    pub(super) paths: Vec<PathBuf>,
+    pub(super) rotation: Rotation,
+    pub(super) allowed: Allowed,
+    pub(super) keep_going: bool,
+    pub(super) dry_run: bool,
+    pub(super) yes: bool,
+    /// What the report is a part of, in JSON; it is told whether something was written.
+    pub(super) shown: &'j dyn Fn(Value, bool) -> Value,
+}
+
+impl Job<'_> {
+    pub(super) fn run(self, context: &mut Context) -> Result<Outcome> {
+        let limits = Limits::default();
+        refuse_doubtful(self.rules, self.found)?;
+        let mut files = survey(
+            self.repository,
+            self.rules,
+            &self.paths,
+            self.rotation,
+            &limits,
         )?;
-        return Ok(Outcome::findings_if(is_due || blocked(&files)));
-    }
-    if blocked(&files) && !args.keep_going {
-        report.print(&[], &identities, output)?;
-        return Err(refused(&files, &found.root));
-    }
-    if !args.yes && is_due {
-        report.plan(&identities, output)?;
-        if !confirmed(output)? {
-            return Err(Error::new("not-confirmed", "nothing was changed"));
+        let (identities, stop) = interrupt::identities_to_change(context)?;
+        let interrupted = || stop.is_requested();
+        let due = files.iter().filter(|file| file.is_due()).count();
+        let tools = Tools {
+            repository: self.repository,
+            identities: &identities,
+            plugins: identities.plugins(),
+            limits,
+            allowed: self.allowed,
+            now: clock::format(SystemTime::now()),
+        };
+        let progress = progress::Bar::new(due, &context.output);
+        let prepared = prepare(&tools, &mut files, &progress, &interrupted)?;
+        progress.clear();
+        let blocked = |files: &[File<'_>]| files.iter().any(|file| file.action == Action::Blocked);
+        let report = plan::Report {
+            files: &files,
+            names: self.rules.names(),
+            old_names: self.old_rules.map(Rules::names),
+            shown: self.shown,
+        };
+        let is_due = files.iter().any(File::is_due);
+        let output = &mut context.output;
+        if self.dry_run {
+            let exposed = plan::would_be_exposed(&files, &prepared);
+            report.print(&exposed, &identities, false, output)?;
+            return Ok(Outcome::findings_if(is_due || blocked(&files)));
         }
+        if blocked(&files) && !self.keep_going {
+            report.print(&[], &identities, false, output)?;
+            let next = match &self.new_rules {
+                None => "change the others with --keep-going",
+                Some(_) => {
+                    "change the rules without --rekey, and see what secretsctl rekey --keep-going does"
+                }
+            };
+            return Err(refused(&files, &self.found.root, next));
+        }
+        let question = match &self.new_rules {
+            None => "Change these files?",
+            Some(_) => "Write the rules and change these files?",
+        };
+        if !self.yes && (is_due || self.new_rules.is_some()) {
+            report.plan(&identities, output)?;
+            if !confirmed(question, output)? {
+                return Err(Error::new("not-confirmed", "nothing was changed"));
+            }
+        }
+        let progress = progress::Bar::new(due, output);
+        let prepared = prepared.with_rules(self.new_rules);
+        let exposed = changed(&tools, &files, prepared, &progress, &stop)?;
+        progress.clear();
+        report.print(&exposed, &identities, true, output)?;
+        if stop.is_requested() {
+            let message = "interrupted; what had begun was finished, every file is as it should be";
+            return Err(Error::new(crate::output::INTERRUPTED, message));
+        }
+        Ok(Outcome::findings_if(blocked(&files)))
     }
-    let progress = progress::Bar::new(due, output);
-    let exposed = changed(&tools, &files, prepared, &progress, &stop)?;
-    progress.clear();
-    report.print(&exposed, &identities, output)?;
-    if stop.is_requested() {
-        let message = "interrupted; what had begun was finished, every file is as it should be";
-        return Err(Error::new(crate::output::INTERRUPTED, message));
+}
+
+/// Without a terminal nobody can say yes.
+pub(super) fn refuse_unasked() -> Result<()> {
+    if io::stdin().is_terminal() && io::stderr().is_terminal() {
+        return Ok(());
     }
-    Ok(Outcome::findings_if(blocked(&files)))
+    Err(
+        Error::new("not-confirmed", "nobody is there to confirm the plan")
+            .with_hint("look at it with --dry-run, then run it with --yes"),
+    )
 }
 
 fn changed(
@@ -161,7 +225,7 @@ fn changed(
     commit(tools, files, prepared, progress, &|| stop.is_requested())
 }
 
-fn tell(recovered: Recovered, output: &mut Output) {
+pub(super) fn tell(recovered: Recovered, output: &mut Output) {
     let message = match recovered {
         Recovered::Nothing => return,
         Recovered::Undone => {
@@ -221,7 +285,7 @@ fn relative(found: &repository::Rules, paths: &[PathBuf]) -> Result<Vec<PathBuf>
     Ok(relative)
 }
 
-fn refused(files: &[File<'_>], root: &Path) -> Error {
+fn refused(files: &[File<'_>], root: &Path, next: &str) -> Error {
     let mut blocked = files.iter().filter(|file| file.action == Action::Blocked);
     let Some(first) = blocked.next() else {
         return Error::new("internal", "nothing is blocked");
@@ -239,15 +303,14 @@ fn refused(files: &[File<'_>], root: &Path) -> Error {
     if let Some(position) = why.and_then(|error| error.position) {
         error = error.with_position(position);
     }
-    let next = "repair it, or change the others with --keep-going";
     match why.and_then(|error| error.hint.as_ref()) {
-        Some(hint) => error.with_hint(format!("{hint}; or change the others with --keep-going")),
-        None => error.with_hint(next),
+        Some(hint) => error.with_hint(format!("{hint}; or {next}")),
+        None => error.with_hint(format!("repair it, or {next}")),
     }
 }
 
-fn confirmed(output: &mut Output) -> Result<bool> {
-    output.line("Change these files? [y/N]")?;
+pub(super) fn confirmed(question: &str, output: &mut Output) -> Result<bool> {
+    output.line(&format!("{question} [y/N]"))?;
     output.flush()?;
     let mut answer = String::new();
     io::stdin()

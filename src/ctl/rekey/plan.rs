@@ -23,6 +23,10 @@ const SHOWN: usize = 10;
 pub(super) struct Report<'r> {
     pub(super) files: &'r [File<'r>],
     pub(super) names: &'r Names,
+    /// Of who is not in the rules any more.
+    pub(super) old_names: Option<&'r Names>,
+    /// What it is a part of, in JSON.
+    pub(super) shown: &'r dyn Fn(Value, bool) -> Value,
 }
 
 /// What a dry run can say about values: those of files that somebody loses.
@@ -36,10 +40,11 @@ impl Report<'_> {
         &self,
         exposed: &[NewlyExposed],
         identities: &Identities,
+        is_done: bool,
         output: &mut Output,
     ) -> Result<()> {
         if output.is_json() {
-            return output.json(&self.as_json(exposed));
+            return output.json(&(self.shown)(self.as_json(exposed), is_done));
         }
         self.plan(identities, output)?;
         for file in exposed {
@@ -134,7 +139,8 @@ impl Report<'_> {
 
     fn label(&self, text: &str) -> String {
         let key = shortened(text);
-        let label = match self.names.name_of(text) {
+        let old = || self.old_names?.name_of(text);
+        let label = match self.names.name_of(text).or_else(old) {
             Some(name) => format!("{name} ({key})"),
             None => key,
         };

@@ -85,7 +85,7 @@ pub(crate) fn change(
         let list = key.split(LIST).next().filter(|name| *name != key);
         let kin = list.and_then(|list| {
             let of_list = |line: &&Line| line.key.split(LIST).next() == Some(list);
-            lines.iter().filter(of_list).next_back()
+            lines.iter().rfind(of_list)
         });
         let Some(before) = kin.or(lines.last()) else {
             return Err(Error::new("internal", "no metadata that could be changed"));
