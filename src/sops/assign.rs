@@ -86,7 +86,7 @@ pub(crate) fn set(
         None => 0..0,
     };
     let text = format::put(format, &parsed, at, target.present.is_some(), &target.value)?;
-    let again = differs_only_at(at, &parsed, text, format, &lost, limits)?;
+    let again = same_but_for(at, Some(at), &parsed, text, format, &lost, limits)?;
     let found = find(root(&again), at).map(|found| verify::node(format, found));
     if found == Some(wanted) {
         Ok(Assigned::Changed(again.source))
@@ -103,11 +103,11 @@ pub(crate) fn unset(
     limits: &Limits,
 ) -> Result<Assigned> {
     let parsed = read(plain, format, path, limits)?;
-    let Some(lost) = lost_with(&parsed, path) else {
+    let Some(lost) = lost_with(&parsed, format, path) else {
         return Ok(Assigned::Same);
     };
     let text = format::remove(format, &parsed, path)?;
-    let again = differs_only_at(path, &parsed, text, format, &lost, limits)?;
+    let again = same_but_for(path, None, &parsed, text, format, &lost, limits)?;
     Ok(Assigned::Changed(again.source))
 }
 
@@ -256,16 +256,23 @@ fn as_text(value: Node) -> Result<Node> {
     })
 }
 
-/// The comments that go with what is at `path`: those in it, and those in a mapping or list that it leaves empty.
-fn lost_with(parsed: &Parsed, path: &[Step]) -> Option<Span> {
+/// Where the comments are that go with what is at `path`: in it, or in a mapping or list that it leaves empty. In INI files
+/// the comment that belongs to a key goes with it, too.
+fn lost_with(parsed: &Parsed, format: Format, path: &[Step]) -> Option<Span> {
     let mut items = root(parsed);
     let mut around = 0..parsed.source.len();
     for (number, step) in path.iter().enumerate() {
         let (range, node) = child(items, step)?;
-        let entries = items.iter().filter(|item| !matches!(item, Item::Comment(_)));
-        let lost = if entries.count() == 1 { around } else { range.clone() };
         if number + 1 == path.len() {
-            return Some(lost);
+            let entries = items.iter().filter(|item| !matches!(item, Item::Comment(_)));
+            let own = items.iter().skip_while(|item| !is_of(item, node)).nth(1);
+            return Some(match own {
+                Some(Item::Comment(comment)) if format == Format::Ini => {
+                    comment.span.start.min(range.start)..range.end.max(comment.span.end)
+                }
+                _ if entries.count() == 1 => around,
+                _ => range,
+            });
         }
         match node {
             Node::Map(inner, _) | Node::List(inner, _) => items = inner,
@@ -276,10 +283,11 @@ fn lost_with(parsed: &Parsed, path: &[Step]) -> Option<Span> {
     None
 }
 
-/// The text read again, when it means the same as before but for what is at `path`, and has lost no comment but those
-/// within `lost`.
-fn differs_only_at(
-    path: &[Step],
+/// The text read again, when it means without what is at `added` what it meant without what was at `removed`, and has lost
+/// no comment but those within `lost`.
+fn same_but_for(
+    removed: &[Step],
+    added: Option<&[Step]>,
     before: &Parsed,
     text: Secret,
     format: Format,
@@ -289,8 +297,8 @@ fn differs_only_at(
     let after = format::read(format, text, limits)
         .map_err(|error| cannot().with_hint(format!("the result could not be read: {error}")))?;
     let (old, new) = (
-        verify::outline(format, &before.tree, path),
-        verify::outline(format, &after.tree, path),
+        verify::outline(format, &before.tree, Some(removed)),
+        verify::outline(format, &after.tree, added),
     );
     let mut left: Vec<_> = new.comments.into_iter().map(|(_, text)| text).collect();
     let mut all_there = true;
@@ -336,6 +344,10 @@ fn find<'t>(root: &'t [Item], path: &[Step]) -> Option<&'t Node> {
     found
 }
 
+fn is_of(item: &Item, node: &Node) -> bool {
+    matches!(item, Item::Entry { value, .. } | Item::Element(value) if std::ptr::eq(value, node))
+}
+
 /// What `step` leads to, and where it stands with its key.
 fn child<'t>(items: &'t [Item], step: &Step) -> Option<(Span, &'t Node)> {
     let mut index = 0;
@@ -347,7 +359,11 @@ fn child<'t>(items: &'t [Item], step: &Step) -> Option<(Span, &'t Node)> {
                 value,
             },
             Step::Key(wanted),
-        ) if key == wanted => Some((key_span.start..value.span().end.max(key_span.end), value)),
+        ) if key == wanted => {
+            let place = value.span();
+            let start = key_span.start.min(place.start);
+            Some((start..place.end.max(key_span.end), value))
+        }
         (Item::Element(value), Step::Index(wanted)) => {
             index += 1;
             (index - 1 == *wanted).then(|| (value.span().clone(), value))

@@ -1,7 +1,7 @@
 //! A changed plaintext for a file: what did not change keeps its encrypted text, byte for byte, and the rest is encrypted
 //! with the data key that the file has. The result is read and opened again before it is handed out.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use crate::{
     error::{Error, Result},
@@ -90,14 +90,38 @@ impl Opened<'_> {
             return Err(Error::new("internal", "the time of the edit is not in RFC 3339"));
         };
         let mac = cipher.encrypt(&PlainValue::Str(Secret::from(mac)), &lastmodified)?;
-        let text = self.renewed(
-            text,
-            &Renewed {
-                lastmodified: &lastmodified,
-                mac,
-            },
-        )?;
+        let renewed = Renewed {
+            lastmodified: &lastmodified,
+            mac,
+        };
+        let text = self.renewed(text, &renewed)?;
+        if let Some(text) = self.with_elements(&text)
+            && let Ok(text) = self.verify_edited(&parsed, text, key)
+        {
+            return Ok(text);
+        }
         self.verify_edited(&parsed, text, key)
+    }
+
+    /// `text` with the comments that sops wrote as elements of lists as such elements again. In plaintext they are comments,
+    /// and would become lines of comments, as other comments are: right, but no line of the file that needed a change.
+    fn with_elements(&self, text: &Secret) -> Option<Secret> {
+        if self.document.format != Format::Yaml {
+            return None;
+        }
+        let source = self.parsed().source.expose_str()?;
+        let element = |line: &str| line.trim_start().starts_with("- ENC[") && line.ends_with("type:comment]");
+        let elements: HashSet<&str> = source.lines().filter(|line| element(line)).collect();
+        if elements.is_empty() {
+            return None;
+        }
+        let mut changed = Secret::with_capacity(text.len() + elements.len());
+        for line in text.expose_str()?.split_inclusive('\n') {
+            let as_element = line.replacen('#', "- ", 1);
+            let is_one = line.trim_start().starts_with('#') && elements.contains(as_element.trim_end());
+            changed.push(if is_one { &as_element } else { line }.as_bytes());
+        }
+        Some(changed)
     }
 
     /// The texts that can stay. One that opens at another place than its own is not among them.

@@ -67,11 +67,11 @@ pub(super) fn node(format: Format, node: &Node) -> [u8; 32] {
     outliner.finish().data
 }
 
-/// A plaintext document without the value at `path` of its first document.
-pub(super) fn outline(format: Format, tree: &Tree, path: &[Step]) -> Outline {
+/// A plaintext document, without the value at `path` of its first document.
+pub(super) fn outline(format: Format, tree: &Tree, path: Option<&[Step]>) -> Outline {
     let mut outliner = Outliner::new(format);
     for (index, document) in tree.documents.iter().enumerate() {
-        outliner.items('D', document, (index == 0).then_some(path));
+        outliner.items('D', document, path.filter(|_| index == 0));
     }
     outliner.finish()
 }
