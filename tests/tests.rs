@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod authoring;
 mod by_rules;
 mod canary;
 mod check;
@@ -20,6 +21,7 @@ mod decrypt;
 mod delivery;
 mod differential;
 mod docs;
+mod editing;
 mod example;
 mod explain;
 mod following;

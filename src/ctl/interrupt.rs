@@ -68,7 +68,10 @@ pub(super) fn identities_to_edit(context: &Context) -> Result<(Identities, Arc<S
 
 /// The error of a command that ends because it was asked to.
 pub(super) fn interrupted() -> Error {
-    Error::new(crate::output::INTERRUPTED, "interrupted; nothing was changed")
+    Error::new(
+        crate::output::INTERRUPTED,
+        "interrupted; nothing was changed",
+    )
 }
 
 /// Who sends a signal: somebody at the keyboard, which every program on the terminal gets, or others.

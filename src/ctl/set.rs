@@ -1,7 +1,9 @@
 //! `secretsctl set`: one value of an encrypted file.
 
 use std::{
-    fmt, fs::File, io,
+    fmt,
+    fs::File,
+    io,
     os::fd::AsFd as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -107,7 +109,10 @@ fn value(args: &Args, limits: &Limits) -> Result<Secret> {
             // Past the buffer of the standard library, which nobody wipes.
             let stdin = io::stdin().as_fd().try_clone_to_owned().map(File::from);
             let stdin = stdin.map_err(|error| {
-                Error::new("file-unreadable", format!("cannot read the value from stdin: {error}"))
+                Error::new(
+                    "file-unreadable",
+                    format!("cannot read the value from stdin: {error}"),
+                )
             })?;
             read_stream(stdin, limit)
         }

@@ -65,7 +65,10 @@ impl Held {
             let content = read_open(file.try_clone().map_err(failed)?, limit)?;
             return Ok((Self { path, file }, content));
         }
-        Err(Error::new("file-changed", "others change the file all the time"))
+        Err(Error::new(
+            "file-changed",
+            "others change the file all the time",
+        ))
     }
 
     /// Puts `content` in the place of the file, in one step. Owner, mode and attributes stay.

@@ -1,13 +1,7 @@
 //! Changing files of a repository: always beneath its root, never through a link that leads out, each file whole or not at
 //! all.
 
-use std::{
-    ffi::OsStr,
-    fs::File,
-    io::Write as _,
-    os::fd::OwnedFd,
-    path::Path,
-};
+use std::{ffi::OsStr, fs::File, io::Write as _, os::fd::OwnedFd, path::Path};
 
 use rustix::{
     fs::{Access, AtFlags, FlockOperation, Mode, OFlags},

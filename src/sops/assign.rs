@@ -21,8 +21,11 @@ impl Json {
     pub(crate) fn parse(text: &Secret, limits: &Limits) -> Result<Self> {
         let node = json::read_value(text.expose(), limits).map_err(|error| {
             // Its position is one in the value, and its text may be from it.
-            Error::new(error.code, format!("the value is not JSON: {}", error.message))
-                .with_hint("a text needs double quotes: '\"text\"'")
+            Error::new(
+                error.code,
+                format!("the value is not JSON: {}", error.message),
+            )
+            .with_hint("a text needs double quotes: '\"text\"'")
         })?;
         refuse_long_integers(&node, text.expose())?;
         Ok(Self(node))
@@ -32,10 +35,14 @@ impl Json {
 /// sops would make a float of them, which holds other digits.
 fn refuse_long_integers(node: &Node, text: &[u8]) -> Result<()> {
     match node {
-        Node::Map(items, _) | Node::List(items, _) => items.iter().try_for_each(|item| match item {
-            Item::Entry { value, .. } | Item::Element(value) => refuse_long_integers(value, text),
-            Item::Comment(_) => Ok(()),
-        }),
+        Node::Map(items, _) | Node::List(items, _) => {
+            items.iter().try_for_each(|item| match item {
+                Item::Entry { value, .. } | Item::Element(value) => {
+                    refuse_long_integers(value, text)
+                }
+                Item::Comment(_) => Ok(()),
+            })
+        }
         Node::Scalar {
             value: Scalar::Float(_),
             span,
@@ -44,10 +51,11 @@ fn refuse_long_integers(node: &Node, text: &[u8]) -> Result<()> {
             .get(span.clone())
             .is_some_and(|text| !text.iter().any(|b| matches!(b, b'.' | b'e' | b'E'))) =>
         {
-            Err(
-                Error::new("unsupported-value", "the value holds an integer of more than 63 bits")
-                    .with_hint("put it in quotes, as a text"),
+            Err(Error::new(
+                "unsupported-value",
+                "the value holds an integer of more than 63 bits",
             )
+            .with_hint("put it in quotes, as a text"))
         }
         Node::Scalar { .. } => Ok(()),
     }
@@ -125,10 +133,11 @@ fn read(plain: Secret, format: Format, path: &[Step], limits: &Limits) -> Result
     if let Some(Step::Key(key)) = path.first()
         && format.reserves(key)
     {
-        return Err(
-            Error::new("reserved-key", "the key is reserved for the metadata of sops")
-                .with_hint("take another name"),
-        );
+        return Err(Error::new(
+            "reserved-key",
+            "the key is reserved for the metadata of sops",
+        )
+        .with_hint("take another name"));
     }
     format::read(format, plain, limits)
 }
@@ -190,9 +199,14 @@ fn locate<'t>(root: &'t [Item], path: &[Step], value: Node) -> Result<Target<'t>
 fn leads_nowhere(path: &[Step]) -> Error {
     Error::new(
         "path",
-        format!("{} does not hold what the path goes on with", Step::show_path(path)),
+        format!(
+            "{} does not hold what the path goes on with",
+            Step::show_path(path)
+        ),
     )
-    .with_hint("keys are in mappings and numbers in lists; a value that is in the way must be unset first")
+    .with_hint(
+        "keys are in mappings and numbers in lists; a value that is in the way must be unset first",
+    )
 }
 
 /// A list has no element without one before it.
@@ -264,7 +278,9 @@ fn lost_with(parsed: &Parsed, format: Format, path: &[Step]) -> Option<Span> {
     for (number, step) in path.iter().enumerate() {
         let (range, node) = child(items, step)?;
         if number + 1 == path.len() {
-            let entries = items.iter().filter(|item| !matches!(item, Item::Comment(_)));
+            let entries = items
+                .iter()
+                .filter(|item| !matches!(item, Item::Comment(_)));
             let own = items.iter().skip_while(|item| !is_of(item, node)).nth(1);
             return Some(match own {
                 Some(Item::Comment(comment)) if format == Format::Ini => {

@@ -73,12 +73,9 @@ impl Opened<'_> {
             encrypt_values(&parsed, selection, mac_only_encrypted, &mut seal)?;
         let text = match format {
             // The bytes are one value of the file, and nothing around it changes.
-            Format::Binary => format::splice(
-                *format,
-                self.parsed(),
-                &replacements,
-                MetadataEdit::Keep,
-            )?,
+            Format::Binary => {
+                format::splice(*format, self.parsed(), &replacements, MetadataEdit::Keep)?
+            }
             _ => format::splice(
                 *format,
                 &parsed,
@@ -87,7 +84,10 @@ impl Opened<'_> {
             )?,
         };
         let Some(lastmodified) = Timestamp::parse(lastmodified).map(Timestamp::to_seconds) else {
-            return Err(Error::new("internal", "the time of the edit is not in RFC 3339"));
+            return Err(Error::new(
+                "internal",
+                "the time of the edit is not in RFC 3339",
+            ));
         };
         let mac = cipher.encrypt(&PlainValue::Str(Secret::from(mac)), &lastmodified)?;
         let renewed = Renewed {
@@ -110,7 +110,8 @@ impl Opened<'_> {
             return None;
         }
         let source = self.parsed().source.expose_str()?;
-        let element = |line: &str| line.trim_start().starts_with("- ENC[") && line.ends_with("type:comment]");
+        let element =
+            |line: &str| line.trim_start().starts_with("- ENC[") && line.ends_with("type:comment]");
         let elements: HashSet<&str> = source.lines().filter(|line| element(line)).collect();
         if elements.is_empty() {
             return None;
@@ -118,7 +119,8 @@ impl Opened<'_> {
         let mut changed = Secret::with_capacity(text.len() + elements.len());
         for line in text.expose_str()?.split_inclusive('\n') {
             let as_element = line.replacen('#', "- ", 1);
-            let is_one = line.trim_start().starts_with('#') && elements.contains(as_element.trim_end());
+            let is_one =
+                line.trim_start().starts_with('#') && elements.contains(as_element.trim_end());
             changed.push(if is_one { &as_element } else { line }.as_bytes());
         }
         Some(changed)
@@ -225,9 +227,15 @@ fn is_equal(one: &MetaNode, other: &MetaNode) -> bool {
                     .all(|((name, one), (of, other))| name == of && is_equal(one, other))
         }
         (MetaValue::List(one), MetaValue::List(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_equal(one, other))
+            one.len() == other.len()
+                && one
+                    .iter()
+                    .zip(other)
+                    .all(|(one, other)| is_equal(one, other))
         }
-        (MetaValue::Scalar { text: one, .. }, MetaValue::Scalar { text: other, .. }) => one == other,
+        (MetaValue::Scalar { text: one, .. }, MetaValue::Scalar { text: other, .. }) => {
+            one == other
+        }
         (MetaValue::Null, MetaValue::Null) => true,
         _ => false,
     }

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 use crate::{
     secret::Secret,
     sops::{
-        format::{Format, PlainValue},
         extract::Step,
+        format::{Format, PlainValue},
         tree::{Comment, Item, Node, Scalar, SiteId, Tree},
         value::plain_bytes,
     },
@@ -166,7 +166,8 @@ impl Outliner {
 
     fn comment(&mut self, comment: &Comment) {
         let text = comment.text.expose().trim_ascii();
-        self.comments.push((comment.span.start, Sha256::digest(text).into()));
+        self.comments
+            .push((comment.span.start, Sha256::digest(text).into()));
     }
 
     fn event(&mut self, kind: char, bytes: &[u8]) {

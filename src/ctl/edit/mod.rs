@@ -153,13 +153,18 @@ impl Session<'_> {
                     .note(&Error::new("unchanged", "nothing was changed"));
                 return Ok(Outcome::Fine);
             }
-            let written = self.encrypted(&base, text).and_then(|text| self.write(&base, &text));
+            let written = self
+                .encrypted(&base, text)
+                .and_then(|text| self.write(&base, &text));
             let overtaken = matches!(written, Ok(Written::Overtaken));
             let (error, question) = match written {
                 Ok(Written::Done) => return Ok(Outcome::Fine),
                 Ok(Written::Overtaken) => (
-                    Error::new("file-changed", "somebody changed the file while it was edited, so it was not replaced")
-                        .with_hint("edit it again"),
+                    Error::new(
+                        "file-changed",
+                        "somebody changed the file while it was edited, so it was not replaced",
+                    )
+                    .with_hint("edit it again"),
                     "Edit again, with the new version beside your text as theirs-NAME?",
                 ),
                 Err(error) => (error, "Edit again?"),
@@ -188,7 +193,10 @@ impl Session<'_> {
         match terminal.confirm(question, "edit again", Some("discard the changes")) {
             Answer::Given(true) => Ok(()),
             Answer::Interrupted => Err(interrupted()),
-            _ => Err(Error::new("discarded", "the changes were discarded, nothing was written")),
+            _ => Err(Error::new(
+                "discarded",
+                "the changes were discarded, nothing was written",
+            )),
         }
     }
 
@@ -263,8 +271,10 @@ fn editor() -> Result<Vec<OsString>> {
         };
         let words = text.to_str().and_then(shlex::split).unwrap_or_default();
         if words.is_empty() {
-            return Err(Error::new("editor", format!("${name} is not the name of a program"))
-                .with_hint("quote its arguments as for a shell"));
+            return Err(
+                Error::new("editor", format!("${name} is not the name of a program"))
+                    .with_hint("quote its arguments as for a shell"),
+            );
         }
         return Ok(words.into_iter().map(OsString::from).collect());
     }
@@ -282,6 +292,9 @@ fn editor() -> Result<Vec<OsString>> {
 }
 
 fn no_editor() -> Error {
-    Error::new("editor", "no editor is named, and none of vim, nano and vi is there")
-        .with_hint("name one with $EDITOR")
+    Error::new(
+        "editor",
+        "no editor is named, and none of vim, nano and vi is there",
+    )
+    .with_hint("name one with $EDITOR")
 }

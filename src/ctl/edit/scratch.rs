@@ -125,7 +125,10 @@ impl Scratch {
     /// Overwrites and removes everything, also what an editor has put beside the file.
     pub(super) fn wipe(&self) {
         wipe(&self.directory, 0);
-        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 }
 
@@ -142,14 +145,18 @@ fn is_in_memory(place: &Path) -> bool {
         clippy::unnecessary_cast,
         reason = "the type differs between architectures"
     )]
-    rustix::fs::statfs(place).is_ok_and(|found| MEMORY.contains(&(found.f_type as u64 & 0xffff_ffff)))
+    rustix::fs::statfs(place)
+        .is_ok_and(|found| MEMORY.contains(&(found.f_type as u64 & 0xffff_ffff)))
 }
 
 /// Whoever was killed could not wipe.
 fn wipe_left_ones(place: &Path) {
     let ours = rustix::process::geteuid().as_raw();
     for entry in fs::read_dir(place).into_iter().flatten().flatten() {
-        let is_named_so = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
+        let is_named_so = entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(PREFIX.as_bytes());
         let is_ours = || {
             fs::symlink_metadata(entry.path())
                 .is_ok_and(|status| status.is_dir() && status.uid() == ours)

@@ -152,7 +152,14 @@ pub(crate) fn splice(
 
 /// A text with this value of a key.
 pub(crate) fn put(parsed: &Parsed, path: &[Step], value: &Node) -> Result<Secret> {
-    let ([Step::Key(key)], Node::Scalar { value: Scalar::Str(text), .. }) = (path, value) else {
+    let (
+        [Step::Key(key)],
+        Node::Scalar {
+            value: Scalar::Str(text),
+            ..
+        },
+    ) = (path, value)
+    else {
         return Err(no_nesting());
     };
     let source = parsed.source.expose();
@@ -162,7 +169,11 @@ pub(crate) fn put(parsed: &Parsed, path: &[Step], value: &Node) -> Result<Secret
         Some((_, value)) => edits.replace(value, text),
         None => {
             let mut line = Secret::default();
-            line.push(if source.is_empty() || source.ends_with(b"\n") { b"" } else { b"\n" });
+            line.push(if source.is_empty() || source.ends_with(b"\n") {
+                b""
+            } else {
+                b"\n"
+            });
             line.push(key.as_bytes());
             line.push(b"=");
             line.push(text.expose());
@@ -199,8 +210,11 @@ fn line_of(parsed: &Parsed, wanted: &str) -> Option<(usize, Span)> {
 }
 
 fn no_nesting() -> Error {
-    Error::new("path", "an environment file holds keys with texts, nothing below them")
-        .with_hint("name one key: '[\"KEY\"]'")
+    Error::new(
+        "path",
+        "an environment file holds keys with texts, nothing below them",
+    )
+    .with_hint("name one key: '[\"KEY\"]'")
 }
 
 fn change(source: &[u8], new: &MetaNode, edits: &mut Edits) -> Result<()> {

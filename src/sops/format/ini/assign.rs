@@ -22,7 +22,13 @@ pub(in super::super) fn put(parsed: &Parsed, path: &[Step], value: &Node) -> Res
     let layout = read(source)?;
     let mut edits = Edits::new();
     match (path, value) {
-        ([Step::Key(name), Step::Key(key)], Node::Scalar { value: Scalar::Str(text), .. }) => {
+        (
+            [Step::Key(name), Step::Key(key)],
+            Node::Scalar {
+                value: Scalar::Str(text),
+                ..
+            },
+        ) => {
             let section = section(&layout, name).ok_or_else(no_place)?;
             match section.keys.iter().find(|known| known.name == *key) {
                 Some(known) => edits.replace(known.value_span.clone(), render_value(text)?),
@@ -32,11 +38,24 @@ pub(in super::super) fn put(parsed: &Parsed, path: &[Step], value: &Node) -> Res
         ([Step::Key(name)], Node::Map(items, _)) => {
             let mut text = Secret::default();
             if !source.is_empty() {
-                text.push(if source.ends_with(b"\n") { b"\n" } else { b"\n\n" });
+                text.push(if source.ends_with(b"\n") {
+                    b"\n"
+                } else {
+                    b"\n\n"
+                });
             }
             text.push(format!("[{name}]\n").as_bytes());
             for item in items {
-                let Item::Entry { key, value: Node::Scalar { value: Scalar::Str(value), .. }, .. } = item else {
+                let Item::Entry {
+                    key,
+                    value:
+                        Node::Scalar {
+                            value: Scalar::Str(value),
+                            ..
+                        },
+                    ..
+                } = item
+                else {
                     return Err(no_place());
                 };
                 text.push(line(key, 0, value)?.expose());
@@ -108,8 +127,13 @@ fn append(
 }
 
 fn line(key: &str, width: usize, value: &Secret) -> Result<Secret> {
-    let quoted = key.contains(['"', '=', ':', '#', ';', '[']) || trim(key.as_bytes()).len() != key.len();
-    let name = if quoted { format!("`{key}`") } else { key.to_owned() };
+    let quoted =
+        key.contains(['"', '=', ':', '#', ';', '[']) || trim(key.as_bytes()).len() != key.len();
+    let name = if quoted {
+        format!("`{key}`")
+    } else {
+        key.to_owned()
+    };
     let mut line = Secret::from(format!("{name:width$} = "));
     line.push(render_value(value)?.expose());
     line.push(b"\n");
@@ -129,6 +153,9 @@ fn read(source: &[u8]) -> Result<Layout> {
 }
 
 fn no_place() -> Error {
-    Error::new("path", "an INI file holds sections with keys, nothing below them")
-        .with_hint("name a section and a key: '[\"section\"][\"key\"]'")
+    Error::new(
+        "path",
+        "an INI file holds sections with keys, nothing below them",
+    )
+    .with_hint("name a section and a key: '[\"section\"][\"key\"]'")
 }

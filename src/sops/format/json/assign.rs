@@ -136,7 +136,10 @@ fn end_of(item: &Item) -> usize {
 }
 
 fn nothing_there() -> Error {
-    Error::new("internal", "the path leads to nothing that could be changed")
+    Error::new(
+        "internal",
+        "the path leads to nothing that could be changed",
+    )
 }
 
 /// How the file is written.
@@ -150,9 +153,13 @@ struct Layout {
 impl Layout {
     fn of(parsed: &Parsed) -> Self {
         let source = parsed.source.expose();
-        let text = |span: Span| String::from_utf8_lossy(source.get(span).unwrap_or_default()).into_owned();
+        let text =
+            |span: Span| String::from_utf8_lossy(source.get(span).unwrap_or_default()).into_owned();
         let first = parsed.tree.documents.iter().flatten().next();
-        let Some(Item::Entry { key_span, value, .. }) = first else {
+        let Some(Item::Entry {
+            key_span, value, ..
+        }) = first
+        else {
             return Self {
                 unit: Some("\t".to_owned()),
                 colon: ": ".to_owned(),
@@ -207,7 +214,10 @@ fn scalar(value: &Scalar) -> Result<Secret> {
         return Ok(Secret::from("null".to_owned()));
     };
     let mut text = render(&value)?;
-    let is_whole = text.expose().iter().all(|b| b.is_ascii_digit() || *b == b'-');
+    let is_whole = text
+        .expose()
+        .iter()
+        .all(|b| b.is_ascii_digit() || *b == b'-');
     if matches!(value, PlainValue::Float(_)) && is_whole {
         text.push(b".0");
     }

@@ -60,9 +60,18 @@ fn edited(parsed: &Parsed, edit: impl FnOnce(&mut Editor<'_>) -> Result<()>) -> 
 /// Columns of one level, as the first nested mapping shows it.
 fn level(read: &Read) -> usize {
     let stream = &read.stream;
-    let mut open: Vec<NodeId> = stream.documents.iter().rev().map(|document| document.root).collect();
+    let mut open: Vec<NodeId> = stream
+        .documents
+        .iter()
+        .rev()
+        .map(|document| document.root)
+        .collect();
     while let Some(id) = open.pop() {
-        let Content::Mapping { entries, flow: false } = &stream.node(id).content else {
+        let Content::Mapping {
+            entries,
+            flow: false,
+        } = &stream.node(id).content
+        else {
             continue;
         };
         for &(_, value) in entries {
@@ -126,7 +135,11 @@ impl Editor<'_> {
             if let Content::Alias { .. } = self.read.stream.node(id).content {
                 let error = Error::new("alias", "the path leads through an alias, and what it stands for is used elsewhere, too")
                     .with_hint("write the content out in place of the alias with secretsctl edit");
-                return Err(refuse_at(self.text, self.read.stream.node(id).span.start, error));
+                return Err(refuse_at(
+                    self.text,
+                    self.read.stream.node(id).span.start,
+                    error,
+                ));
             }
             around = Around {
                 id,
@@ -229,15 +242,17 @@ impl Editor<'_> {
         Ok(())
     }
 
-    fn replace_scalar(
-        &mut self,
-        place: &Place,
-        value: &Scalar,
-        rendered: Rendered,
-    ) -> Result<()> {
+    fn replace_scalar(&mut self, place: &Place, value: &Scalar, rendered: Rendered) -> Result<()> {
         match plain_value(value)? {
             Some(value @ PlainValue::Str(_)) => {
-                decrypt::replace(self.text, self.read, place, &value, self.indent, &mut self.edits);
+                decrypt::replace(
+                    self.text,
+                    self.read,
+                    place,
+                    &value,
+                    self.indent,
+                    &mut self.edits,
+                );
             }
             _ => decrypt::replace_scalar(
                 self.text,
@@ -263,7 +278,8 @@ impl Editor<'_> {
         }
         if start > own_end && between.trim_start().starts_with('#') {
             self.edits.replace(after..after, line);
-            self.edits.replace(own_end..end, rendered.below.unwrap_or_default());
+            self.edits
+                .replace(own_end..end, rendered.below.unwrap_or_default());
             return;
         }
         self.edits.replace(after..end.max(after), line);
@@ -313,7 +329,10 @@ impl Editor<'_> {
         let lead = lead.filter(|lead| is_key && lead.trim_start_matches(' ').is_empty());
         let mut text = Secret::default();
         text.push(b"\n");
-        text.push(lead.map_or_else(|| " ".repeat(column), str::to_owned).as_bytes());
+        text.push(
+            lead.map_or_else(|| " ".repeat(column), str::to_owned)
+                .as_bytes(),
+        );
         text.push(head.expose());
         if !rendered.line.is_empty() {
             text.push(b" ");
@@ -343,9 +362,16 @@ impl Editor<'_> {
             last = child;
         }
         let node = stream.node(last);
-        let header = self.text.get(node.span.start..line_end(self.text, node.span.start));
-        matches!(node.content, Content::Scalar { style: Style::Literal | Style::Folded, .. })
-            && header.is_some_and(|header| header.split('#').next().unwrap_or_default().contains('+'))
+        let header = self
+            .text
+            .get(node.span.start..line_end(self.text, node.span.start));
+        matches!(
+            node.content,
+            Content::Scalar {
+                style: Style::Literal | Style::Folded,
+                ..
+            }
+        ) && header.is_some_and(|header| header.split('#').next().unwrap_or_default().contains('+'))
     }
 
     /// Gives an empty document its first entry.
@@ -359,7 +385,11 @@ impl Editor<'_> {
         text.push(print::block(whole, 0, self.indent, false)?.expose());
         let rest = self.text.get(end..).unwrap_or_default();
         let is_ended = rest.is_empty() || rest.starts_with('\n');
-        text.push(if is_ended && !rest.is_empty() { b"" } else { b"\n" });
+        text.push(if is_ended && !rest.is_empty() {
+            b""
+        } else {
+            b"\n"
+        });
         self.edits.replace(start..end, text);
         Ok(())
     }
@@ -543,7 +573,11 @@ pub(super) fn scalar(value: &Scalar, context: Context) -> Result<Rendered> {
         });
     };
     let mut rendered = render::value(&value, context);
-    let is_whole = |line: &Secret| line.expose().iter().all(|b| b.is_ascii_digit() || *b == b'-');
+    let is_whole = |line: &Secret| {
+        line.expose()
+            .iter()
+            .all(|b| b.is_ascii_digit() || *b == b'-')
+    };
     if matches!(value, PlainValue::Float(_)) && is_whole(&rendered.line) {
         rendered.line.push(b".0");
     }
@@ -581,5 +615,8 @@ fn in_flow_entry(key: &str, value: &Node) -> Result<Secret> {
 }
 
 fn nothing_there() -> Error {
-    Error::new("internal", "the path leads to nothing that could be changed")
+    Error::new(
+        "internal",
+        "the path leads to nothing that could be changed",
+    )
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use policy::yaml::{Content, Document};
+use policy::yaml::{Content, Document, Style};
 
 use crate::{
     error::{Error, Result},
@@ -164,11 +164,36 @@ fn values(text: &str, read: &Read, replacements: &BTreeMap<SiteId, Replacement>)
         };
         match place.kind {
             PlaceKind::Comment => edits.replace(place.span.clone(), line),
-            _ => decrypt::replace_scalar(text, read, place, Secret::from(line), None, &mut edits),
+            _ => {
+                decrypt::replace_scalar(text, read, place, Secret::from(line), None, &mut edits);
+                remove_kept_lines(text, place, &mut edits);
+            }
         }
     }
     keep_clear_aliases(text, read, replacements, &replaced, &mut edits)?;
     Ok(edits)
+}
+
+/// The blank lines behind a block that keeps them are part of its value.
+fn remove_kept_lines(text: &str, place: &Place, edits: &mut Edits) {
+    let PlaceKind::Scalar {
+        style: Style::Literal | Style::Folded,
+        ..
+    } = place.kind
+    else {
+        return;
+    };
+    let end = place.span.end;
+    let header = text.get(place.span.start..line_end(text, place.span.start).min(end));
+    let header = header.and_then(|header| header.split('#').next());
+    let rest = text.get(end..).unwrap_or_default();
+    let blank = rest.len() - rest.trim_start_matches(['\n', ' ']).len();
+    let lines = rest.get(..blank).and_then(|lines| lines.rfind('\n'));
+    if header.is_some_and(|header| header.contains('+'))
+        && let Some(last) = lines
+    {
+        edits.remove(end..end + last);
+    }
 }
 
 /// What stays clear and was an alias of something that is encrypted now gets its own text.
@@ -293,10 +318,7 @@ fn add(
             let close = root.span.end.saturating_sub(1);
             let inner = last_token(text, read, root.span.start, close);
             let comma = if inner == Some(b',') { "" } else { "," };
-            edits.replace(
-                close..close,
-                format!("{comma} {entry}"),
-            );
+            edits.replace(close..close, format!("{comma} {entry}"));
         }
         Content::Mapping { flow: false, .. } => {
             let prefix = " ".repeat(column(text, root.outer_start()));

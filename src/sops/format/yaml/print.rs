@@ -56,7 +56,9 @@ pub(super) fn block(
         printer.block(items, column, behind_dash)?;
     }
     let text = printer.text.expose();
-    Ok(Secret::new(text.strip_suffix(b"\n").unwrap_or(text).to_vec()))
+    Ok(Secret::new(
+        text.strip_suffix(b"\n").unwrap_or(text).to_vec(),
+    ))
 }
 
 struct Printer<'a> {
@@ -149,7 +151,8 @@ impl<'a> Printer<'a> {
             return Ok(());
         };
         if self.keeps_floats {
-            self.text.push(assign::scalar(clear, context)?.join().expose());
+            self.text
+                .push(assign::scalar(clear, context)?.join().expose());
             self.text.push(b"\n");
             return Ok(());
         }
