@@ -144,7 +144,11 @@ fn what_was_edited_is_encrypted_and_nothing_else_changes() {
                 .any(|other| other == *line || other.starts_with(&format!("{line} #")))
         })
         .collect();
-    assert_eq!(gone.len(), 3, "{gone:#?}");
+    let gone: Vec<&str> = gone
+        .into_iter()
+        .filter(|line| !line.contains("lastmodified"))
+        .collect();
+    assert_eq!(gone.len(), 2, "{gone:#?}");
     assert!(gone[0].starts_with("user: ENC["), "{gone:#?}");
 }
 
@@ -265,7 +269,7 @@ fn an_error_gives_a_second_chance() {
         desk.is_clean(&done.ran);
         assert!(!done.seen.contains(MARK) && done.echoes, "{}", done.seen);
         let ran = done.ran.expect(code);
-        assert!(ran.stderr.contains("a.yaml:6:"), "{ran}");
+        assert!(ran.stderr.contains("a.yaml:7:"), "{ran}");
         if code != 0 {
             assert_eq!(desk.dir.read("s/a.yaml"), before);
         }

@@ -89,6 +89,7 @@ type Last = Box<dyn FnOnce() + Send>;
 pub(super) struct Stop {
     requested: AtomicBool,
     critical: AtomicBool,
+    lent: AtomicBool,
     /// The program that has the terminal.
     borrower: Mutex<Option<Pid>>,
     last: Mutex<Option<Last>>,
@@ -106,20 +107,15 @@ impl Stop {
         Critical(self)
     }
 
-    /// Until the result is dropped, signals of the terminal are for the program `borrower`, which is ended where we are to
-    /// end.
-    pub(super) fn lend(&self, borrower: Pid) -> Lent<'_> {
-        *locked(&self.borrower) = Some(borrower);
+    /// Until the result is dropped, signals of the terminal are for another program, which is about to be started.
+    pub(super) fn lend(&self) -> Lent<'_> {
+        self.lent.store(true, Ordering::SeqCst);
         Lent(self)
     }
 
     /// Does this, whatever ends the program but SIGKILL.
     pub(super) fn at_the_end(&self, last: impl FnOnce() + Send + 'static) {
         *locked(&self.last) = Some(Box::new(last));
-    }
-
-    fn is_lent(&self) -> bool {
-        locked(&self.borrower).is_some()
     }
 
     fn end_borrower(&self) {
@@ -152,8 +148,19 @@ impl Drop for Critical<'_> {
 /// See [`Stop::lend`].
 pub(super) struct Lent<'s>(&'s Stop);
 
+impl Lent<'_> {
+    /// The program has this number, and ends where we are to end.
+    pub(super) fn to(&self, borrower: Option<Pid>) {
+        *locked(&self.0.borrower) = borrower;
+        if self.0.is_requested() {
+            self.0.end_borrower();
+        }
+    }
+}
+
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
+        self.0.lent.store(false, Ordering::SeqCst);
         *locked(&self.0.borrower) = None;
     }
 }
@@ -191,7 +198,7 @@ fn watch_for(signals: &[(SignalKind, Source)], cancel: Cancel, stop: Arc<Stop>) 
         .spawn(move || {
             runtime.block_on(async {
                 while let Some(source) = receiver.recv().await {
-                    if source == Source::Elsewhere || !stop.is_lent() {
+                    if source == Source::Elsewhere || !stop.lent.load(Ordering::SeqCst) {
                         break;
                     }
                 }

@@ -240,13 +240,13 @@ impl Session<'_> {
             Error::new("editor", format!("cannot run the editor: {error}"))
                 .with_hint("name one with $SOPS_EDITOR or $EDITOR")
         };
+        let lent = self.stop.lend();
         let mut child = Command::new(program)
             .args(args)
             .arg(file)
             .spawn()
             .map_err(failed)?;
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let lent = pid.map(|pid| self.stop.lend(pid));
+        lent.to(i32::try_from(child.id()).ok().and_then(Pid::from_raw));
         let status = child.wait().map_err(failed)?;
         drop(lent);
         if self.stop.is_requested() || status.signal() == Some(Signal::INT.as_raw()) {
