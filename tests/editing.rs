@@ -106,6 +106,20 @@ impl Desk {
     }
 }
 
+/// The command with the terminal that it is given: `setsid` would take it away again.
+fn on_terminal(command: &Command) -> Command {
+    let mut inside = Command::new("sh");
+    inside.args(["-c", "cd \"$DESK/s\" && shift && exec \"$@\"", "sh"]);
+    inside.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => inside.env(name, value),
+            None => inside.env_remove(name),
+        };
+    }
+    inside
+}
+
 #[test]
 fn what_was_edited_is_encrypted_and_nothing_else_changes() {
     let Some(desk) = Desk::new("what_was_edited_is_encrypted_and_nothing_else_changes") else {
@@ -243,26 +257,7 @@ fn an_error_gives_a_second_chance() {
     let before = desk.dir.read("s/a.yaml");
     for (answer, code) in [("n\r", 2), ("\x03", 130), ("y\r", 0)] {
         let command = desk.command("a.yaml", &script);
-        // `setsid` twice would take the terminal away again.
-        let mut direct = Command::new(command.get_args().nth(1).unwrap());
-        direct.args(command.get_args().skip(2));
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => direct.env(name, value),
-                None => direct.env_remove(name),
-            };
-        }
-        direct.env("PWD", desk.dir.join("s"));
-        let mut inside = Command::new("sh");
-        inside.arg("-c").arg("cd \"$DESK/s\" && exec \"$0\" \"$@\"");
-        inside.arg(direct.get_program()).args(direct.get_args());
-        for (name, value) in direct.get_envs() {
-            match value {
-                Some(value) => inside.env(name, value),
-                None => inside.env_remove(name),
-            };
-        }
-        let done = Terminal::run(&inside, |terminal| {
+        let done = Terminal::run(&on_terminal(&command), |terminal| {
             terminal.expect("Edit again? (y: edit again, n: discard the changes)");
             terminal.enter(answer);
         });
@@ -287,6 +282,24 @@ fn a_file_that_others_change_meanwhile_is_not_overwritten() {
     let ran = desk.edit("a.yaml", script).expect(2);
     assert!(ran.stderr.contains("somebody changed the file"), "{ran}");
     assert!(desk.dir.read_bytes("s/a.yaml") == other);
+}
+
+/// A person may merge both by hand.
+#[test]
+fn the_new_version_is_shown_beside_the_text() {
+    let Some(desk) = Desk::new("the_new_version_is_shown_beside_the_text") else {
+        return;
+    };
+    desk.make("other.yaml", "user: theirs\n");
+    let script = "cd \"$(dirname \"$1\")\"; if [ -e theirs-a.yaml ]; then cat theirs-a.yaml > \"$1\"; echo 'mine: 1' >> \"$1\"
+        else cp \"$DESK/s/other.yaml\" \"$DESK/s/a.yaml\"; echo 'mine: 1' >> \"$1\"; fi";
+    let done = Terminal::run(&on_terminal(&desk.command("a.yaml", script)), |terminal| {
+        terminal.expect("with the new version beside your text as theirs-NAME?");
+        terminal.enter("y\r");
+    });
+    desk.is_clean(&done.ran);
+    done.ran.expect(0);
+    assert_eq!(desk.plain("a.yaml"), "user: theirs\nmine: 1\n");
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub(crate) fn encrypt(
             "already-encrypted",
             "the file already has sops metadata, or a key that is reserved for it",
         )
-        .with_hint("it is encrypted already; to change it use sops edit or set"));
+        .with_hint("it is encrypted already; to change it use secretsctl edit or set"));
     }
     if parsed.tree.documents.is_empty() {
         return Err(Error::new("empty", "the file has no document to encrypt"));

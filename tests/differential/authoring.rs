@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs};
 
 use serde_json::{Value, json};
 
-use super::{Bench, Report, number, over_all};
+use super::{Bench, Case, Report, number, over_all};
 use crate::{
     rules_differential::random::Random,
     support::{Ran, Sops, ctl, run},
@@ -38,7 +38,84 @@ fn changed_documents_beside_sops() {
     assert!(of("changed") * 3 >= cases, "{counts:#?}");
 }
 
+/// An editor that puts any other document in the place of the text.
+#[test]
+fn edited_documents_beside_sops() {
+    let Some(sops) = Sops::both() else { return };
+    let (cases, first) = (
+        number("SECRETSD_AUTHORING_CASES", CASES),
+        number("SECRETSD_SEED", 1),
+    );
+    let counts = over_all(&sops, "edited", cases, first, |bench, seed| {
+        bench.edit_all(seed)
+    });
+    let of = |kind| counts.get(kind).copied().unwrap_or(0);
+    assert!(of("refused") * 10 <= cases, "{counts:#?}");
+    assert!(of("edited") * 2 >= cases, "{counts:#?}");
+}
+
 impl Bench<'_> {
+    fn edit_all(&self, seed: u64) -> (Vec<&'static str>, Vec<String>) {
+        let (case, other) = (self.generate(seed), self.generate(seed + 6));
+        let mut report = Report {
+            seen: Vec::new(),
+            wrong: Vec::new(),
+        };
+        let maker = &self.sops[usize::try_from(seed / 6 % 2).unwrap()];
+        let by_maker = |name: &str, plain: &[u8]| {
+            self.dir.write(".sops.yaml", &case.rules);
+            self.dir.write(case.name, plain);
+            let encrypted = self.by_sops(maker, "encrypt", case.name);
+            self.dir.write(name, &encrypted.stdout);
+            encrypted.code() == 0 && self.by_sops(maker, "decrypt", name).code() == 0
+        };
+        let (name, model) = (
+            format!("edit-{}", case.name),
+            format!("model-{}", case.name),
+        );
+        let sound = by_maker(&name, &case.plain) && self.ours("decrypt", &name).code() == 0;
+        if !sound || !by_maker(&model, &other.plain) {
+            return (vec!["not a document of sops"], Vec::new());
+        }
+        let before = self.dir.read_bytes(&name);
+        let text = self.dir.write("edited", &other.plain);
+        let mut command = ctl(["edit", &name]);
+        command.env("EDITOR", format!("cp '{}'", text.display()));
+        let ours = self.run(&mut command);
+        if ours.code() != 0 {
+            match ours.stderr.contains("hint:") && self.dir.read_bytes(&name) == before {
+                true => report.seen.push("refused"),
+                false => report.fail("refused without a good reason", &[("we", &ours)]),
+            }
+            return (report.seen, describe(seed, &case, report.wrong));
+        }
+        report.seen.push("edited");
+        for sops in self.sops {
+            let (found, wanted) = match case.name {
+                "case.bin" => {
+                    let found = self.by_sops(sops, "decrypt", &name);
+                    (Some(json!(found.stdout)), Some(json!(other.plain)))
+                }
+                _ => (self.found_by(sops, &name), self.found_by(sops, &model)),
+            };
+            let same = match (&found, &wanted) {
+                (Some(found), Some(wanted)) => is_same(found, wanted),
+                (_, None) => true,
+                (None, Some(_)) => false,
+            };
+            if !same {
+                let theirs = self.by_sops(sops, "decrypt", &name);
+                report.fail("sops finds other data", &[("sops", &theirs)]);
+                report.wrong.push(format!(
+                    "edited:\n{}\nexpected {wanted:?}\nfound {found:?}\n{}",
+                    String::from_utf8_lossy(&other.plain),
+                    String::from_utf8_lossy(&self.dir.read_bytes(&name))
+                ));
+            }
+        }
+        (report.seen, describe(seed, &case, report.wrong))
+    }
+
     fn change_a_value(&self, seed: u64) -> (Vec<&'static str>, Vec<String>) {
         let case = self.generate(seed);
         let mut report = Report {
@@ -73,18 +150,7 @@ impl Bench<'_> {
                 &mut report,
             );
         }
-        let describe = |wrong: String| {
-            format!(
-                "=== seed {seed}, {}\n{}--- plaintext\n{}\n{wrong}",
-                case.name,
-                case.rules,
-                String::from_utf8_lossy(&case.plain)
-            )
-        };
-        (
-            report.seen,
-            report.wrong.into_iter().map(describe).collect(),
-        )
+        (report.seen, describe(seed, &case, report.wrong))
     }
 
     fn compare(
@@ -215,6 +281,17 @@ impl Bench<'_> {
     }
 }
 
+fn describe(seed: u64, case: &Case, wrong: Vec<String>) -> Vec<String> {
+    let plain = String::from_utf8_lossy(&case.plain);
+    let one = |wrong| {
+        format!(
+            "=== seed {seed}, {}\n{}--- plaintext\n{plain}\n{wrong}",
+            case.name, case.rules
+        )
+    };
+    wrong.into_iter().map(one).collect()
+}
+
 fn change(random: &mut Random, data: &Value, name: &str, flat: bool) -> Option<Change> {
     let mut places = Vec::new();
     collect(data, &mut Vec::new(), &mut places);
@@ -272,7 +349,7 @@ fn change(random: &mut Random, data: &Value, name: &str, flat: bool) -> Option<C
                 (_, true) => vec![json!("new section"), json!("key")],
                 _ => random
                     .pick(&[&["new"][..], &["new", "deep"]])
-                    .into_iter()
+                    .iter()
                     .map(|step| json!(step))
                     .collect(),
             };

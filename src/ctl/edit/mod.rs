@@ -83,7 +83,7 @@ struct Session<'s> {
 enum Base {
     File {
         content: Secret,
-        document: Document,
+        document: Box<Document>,
         key: DataKey,
     },
     /// There is no file yet.
@@ -120,7 +120,7 @@ impl Session<'_> {
         let key = data_key(&document, self.identities)?;
         Ok(Base::File {
             content,
-            document,
+            document: Box::new(document),
             key,
         })
     }
