@@ -483,19 +483,26 @@ fn leaves(value: &Value) -> usize {
     }
 }
 
-/// The encrypted texts, with how often each is there.
+/// The encrypted texts of values, with how often each is there. A comment that sops put where it cannot open it any more is
+/// encrypted anew, for its place.
 fn texts(file: &[u8]) -> BTreeMap<String, usize> {
     let file = String::from_utf8_lossy(file).into_owned();
     let mut found = BTreeMap::new();
     for part in file.split("ENC[AES256_GCM,").skip(1) {
         let text = part.split(']').next().unwrap_or_default();
-        *found.entry(text.to_owned()).or_default() += 1;
+        if !text.ends_with("type:comment") {
+            *found.entry(text.to_owned()).or_default() += 1;
+        }
     }
     found
 }
 
+/// Without comments, as with [`texts`].
 fn lines(file: &[u8]) -> Vec<&[u8]> {
-    file.split(|&byte| byte == b'\n').collect()
+    let is_no_comment = |line: &&[u8]| !line.ends_with(b"type:comment]");
+    file.split(|&byte| byte == b'\n')
+        .filter(is_no_comment)
+        .collect()
 }
 
 fn has_repeated_keys(dotenv: &[u8]) -> bool {

@@ -15,7 +15,7 @@ use crate::{
 };
 
 use super::{
-    decrypt, line_end, line_start, not_utf8, print,
+    decrypt, encrypt, line_end, line_start, not_utf8, print,
     read::{self, Place, PlaceKind, Read},
     refuse_at,
     render::{self, Context, Rendered},
@@ -232,7 +232,9 @@ impl Editor<'_> {
                 aliased: false,
                 parent,
             };
-            return self.replace_scalar(&place, value, rendered);
+            self.replace_scalar(&place, value, rendered)?;
+            encrypt::remove_kept_lines(self.text, &place, &mut self.edits);
+            return Ok(());
         }
         let after = match key {
             Some(key) => self.behind_key(key)?,

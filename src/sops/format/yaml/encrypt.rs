@@ -175,7 +175,7 @@ fn values(text: &str, read: &Read, replacements: &BTreeMap<SiteId, Replacement>)
 }
 
 /// The blank lines behind a block that keeps them are part of its value.
-fn remove_kept_lines(text: &str, place: &Place, edits: &mut Edits) {
+pub(super) fn remove_kept_lines(text: &str, place: &Place, edits: &mut Edits) {
     let PlaceKind::Scalar {
         style: Style::Literal | Style::Folded,
         ..
