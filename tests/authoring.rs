@@ -535,3 +535,35 @@ fn the_layout_of_a_file_stays() {
         .expect(0);
     assert_eq!(inode("a.yaml"), before);
 }
+
+#[test]
+fn what_an_alias_stands_for_does_not_change_unseen() {
+    let Some(files) = Files::new() else { return };
+    files.dir.write(
+        "plain.yaml",
+        "b_unencrypted: &b\n  x: 1\nc_unencrypted: *b\nm_unencrypted:\n  <<: *b\n  z: 3\nsecret: q\n",
+    );
+    let ran = files
+        .ctl(&["encrypt", "--age", &files.key.recipient, "plain.yaml"])
+        .expect(0);
+    files.dir.write("a.yaml", &ran.stdout);
+    for place in ["[\"c_unencrypted\"][\"x\"]", "[\"b_unencrypted\"][\"x\"]"] {
+        let ran = files.ctl(&["set", "a.yaml", place, "5"]).expect(2);
+        assert!(ran.stderr.contains("secretsctl edit"), "{ran}");
+    }
+    files
+        .ctl(&["unset", "a.yaml", "[\"b_unencrypted\"]"])
+        .expect(2);
+    assert!(files.dir.read_bytes("a.yaml") == ran.stdout);
+    files
+        .ctl(&["set", "a.yaml", "[\"c_unencrypted\"]", "\"own\""])
+        .expect(0);
+    files
+        .ctl(&["set", "a.yaml", "[\"m_unencrypted\"][\"x\"]", "4"])
+        .expect(0);
+    let ran = files.ctl(&["decrypt", "a.yaml"]).expect(0);
+    assert_eq!(
+        ran.text(),
+        "b_unencrypted: &b\n  x: 1\nc_unencrypted: own\nm_unencrypted:\n  <<: *b\n  z: 3\n  x: 4\nsecret: q\n"
+    );
+}

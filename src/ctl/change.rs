@@ -5,7 +5,7 @@ use std::{path::Path, time::SystemTime};
 use super::{Context, interrupt};
 use crate::{
     clock,
-    error::Result,
+    error::{Error, Result},
     files::{Held, ReadLimit},
     limits::Limits,
     open::data_key,
@@ -22,13 +22,16 @@ pub(super) fn change(
     make: impl FnOnce(Secret, Format) -> Result<Option<Secret>>,
 ) -> Result<()> {
     let (identities, stop) = interrupt::identities_to_change(context)?;
-    let in_file = |error: crate::error::Error| error.with_file(file);
+    let in_file = |error: Error| error.with_file(file);
     let limits = Limits::default();
     let limit = ReadLimit {
         name: "file-size",
         bytes: limits.file_size,
     };
-    let (held, content) = Held::open(file, limit)?;
+    let (held, content) = Held::open(file, limit).map_err(|error| match error.code {
+        "file-missing" => error.with_hint("make a new file with secretsctl edit"),
+        _ => error,
+    })?;
     let format = input_type.unwrap_or_else(|| Format::from_path(file));
     let document = Document::parse(content, format, &limits).map_err(in_file)?;
     let key = data_key(&document, &identities).map_err(in_file)?;

@@ -1,6 +1,8 @@
 //! One value of a plaintext document, set or taken away by an edit of its text. The result is read again: it must differ
 //! at that place only.
 
+use std::collections::HashMap;
+
 use crate::{
     error::{Error, Result},
     limits::Limits,
@@ -316,17 +318,19 @@ fn same_but_for(
         verify::outline(format, &before.tree, Some(removed)),
         verify::outline(format, &after.tree, added),
     );
-    let mut left: Vec<_> = new.comments.into_iter().map(|(_, text)| text).collect();
+    let mut left: HashMap<[u8; 32], usize> = HashMap::new();
+    for (_, text) in new.comments {
+        *left.entry(text).or_default() += 1;
+    }
     let mut all_there = true;
     for (at, text) in old.comments {
-        match left.iter().position(|other| *other == text) {
-            Some(found) => {
-                left.swap_remove(found);
-            }
+        match left.get_mut(&text).filter(|count| **count > 0) {
+            Some(count) => *count -= 1,
             None => all_there &= lost.contains(&at),
         }
     }
-    if old.data == new.data && all_there && left.is_empty() && after.metadata.is_none() {
+    let none_added = left.values().all(|count| *count == 0);
+    if old.data == new.data && all_there && none_added && after.metadata.is_none() {
         Ok(after)
     } else {
         Err(cannot())

@@ -11,7 +11,10 @@ use std::{
     time::SystemTime,
 };
 
-use rustix::process::{Pid, Signal};
+use rustix::{
+    fs::{Access, AtFlags, CWD},
+    process::{Pid, Signal},
+};
 
 use super::{
     Context,
@@ -22,7 +25,7 @@ use super::{
 use crate::{
     clock,
     error::{Error, Result},
-    files::{Held, ReadLimit, Replacing, read_regular, replace},
+    files::{Held, ReadLimit, Replacing, replace},
     identity::{Answer, Identities, Person as _, Plugins, Terminal, wrap},
     limits::Limits,
     open::data_key,
@@ -106,13 +109,36 @@ impl Session<'_> {
     }
 
     fn base(&self, explicit: Option<&Path>) -> Result<Base> {
-        match read_regular(self.file, self.limit()) {
+        self.check_directory()?;
+        match self.read() {
             Ok(content) => self.base_of(content),
             Err(error) if error.code == "file-missing" => {
                 Ok(Base::New(settings_of_rule(explicit, self.file)?))
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn read(&self) -> Result<Secret> {
+        Held::open(self.file, self.limit()).map(|(_, content)| content)
+    }
+
+    /// Nobody edits for long what cannot be written then.
+    fn check_directory(&self) -> Result<()> {
+        let target = std::fs::canonicalize(self.file);
+        let target = target.as_deref().unwrap_or(self.file);
+        let directory = match target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let wanted = Access::WRITE_OK | Access::EXEC_OK;
+        rustix::fs::accessat(CWD, directory, wanted, AtFlags::EACCESS).map_err(|error| {
+            Error::new(
+                "file-unwritable",
+                format!("cannot write in the directory of the file: {error}"),
+            )
+            .with_hint("make it, or make it writable; nothing was changed")
+        })
     }
 
     fn base_of(&self, content: Secret) -> Result<Base> {
@@ -175,7 +201,7 @@ impl Session<'_> {
             }
             self.offer_again(error, question, context)?;
             if overtaken {
-                base = self.base_of(read_regular(self.file, self.limit())?)?;
+                base = self.base_of(self.read()?)?;
                 plain = self.plaintext(&base)?;
                 let mut theirs = OsString::from("theirs-");
                 theirs.push(name);
