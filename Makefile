@@ -22,6 +22,7 @@ test: ## Everything that CI checks
 differential: ## 10,000 random documents and rules, compared with real sops
 	contrib/setup test
 	SECRETSD_CASES=10000 SECRETSD_DIFFERENTIAL_PATTERNS=10000 SECRETSD_DIFFERENTIAL_CONFIGS=10000 \
+		SECRETSD_AUTHORING_CASES=2000 \
 		$(cargo) test --locked --test tests -- --nocapture differential
 
 bench: ## Measure against the bare cryptography and real sops

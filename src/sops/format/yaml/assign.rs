@@ -329,8 +329,13 @@ impl Editor<'_> {
         let rendered = self.render(value, column, is_key)?;
         let lead = self.text.get(line_start(self.text, first)..first);
         let lead = lead.filter(|lead| is_key && lead.trim_start_matches(' ').is_empty());
+        let mut at = line_end(self.text, last);
         let mut text = Secret::default();
-        text.push(b"\n");
+        let is_of_dos = self
+            .text
+            .get(at..)
+            .is_some_and(|rest| rest.starts_with('\r'));
+        text.push(if is_of_dos { b"\r\n" } else { b"\n" });
         text.push(
             lead.map_or_else(|| " ".repeat(column), str::to_owned)
                 .as_bytes(),
@@ -340,7 +345,6 @@ impl Editor<'_> {
             text.push(b" ");
         }
         text.push(rendered.join().expose());
-        let mut at = line_end(self.text, last);
         // The blank lines behind a block that keeps them are its own.
         if self.keeps_breaks(around.id) {
             let rest = self.text.get(at..).unwrap_or_default();
