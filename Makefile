@@ -23,6 +23,7 @@ differential: ## 10,000 random documents, rules and orders of rules, compared wi
 	contrib/setup test
 	CARGO_PROFILE_DEV_OPT_LEVEL=2 SECRETSD_CASES=10000 SECRETSD_DIFFERENTIAL_PATTERNS=10000 \
 		SECRETSD_DIFFERENTIAL_CONFIGS=10000 SECRETSD_DIFFERENTIAL_ORDERS=10000 SECRETSD_REKEY_CASES=5000 \
+		SECRETSD_AUTHORING_CASES=2000 \
 		$(cargo) test --locked --test tests -- --nocapture differential
 
 bench: ## Measure against the bare cryptography and real sops

@@ -4,6 +4,7 @@
 //! open, and find in it what they find in what they encrypt themselves. The number of documents is `SECRETSD_CASES`, the
 //! first seed `SECRETSD_SEED`; a failure names the seed of its document.
 
+mod authoring;
 mod documents;
 mod rekey;
 mod yaml;
@@ -73,6 +74,45 @@ fn documents_beside_sops() {
         refused * 10 <= cases,
         "{refused} of {cases} documents were refused"
     );
+}
+
+/// Runs `test` on documents from all processors, and prints what it has seen.
+fn over_all(
+    sops: &[Sops; 2],
+    what: &str,
+    cases: u64,
+    first: u64,
+    test: impl Fn(&Bench<'_>, u64) -> (Vec<&'static str>, Vec<String>) + Sync,
+) -> Counts {
+    let (next, counts, failures) = (
+        AtomicU64::new(0),
+        Mutex::new(Counts::new()),
+        Mutex::new(Vec::new()),
+    );
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let bench = Bench::new(sops);
+                loop {
+                    let case = next.fetch_add(1, Ordering::Relaxed);
+                    if case >= cases || failures.lock().unwrap().len() > 10 {
+                        break;
+                    }
+                    let (seen, wrong) = test(&bench, first + case);
+                    for kind in seen {
+                        *counts.lock().unwrap().entry(kind).or_default() += 1;
+                    }
+                    failures.lock().unwrap().extend(wrong);
+                }
+            });
+        }
+    });
+    let (counts, failures) = (counts.into_inner().unwrap(), failures.into_inner().unwrap());
+    let figures = format!("{cases} documents {what} from seed {first}: {counts:#?}\n");
+    let _ = std::io::stderr().write_all(figures.as_bytes());
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    counts
 }
 
 fn number(name: &str, default: u64) -> u64 {

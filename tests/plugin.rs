@@ -141,6 +141,28 @@ fn a_plugin_opens_what_sops_wrapped_with_it() {
     assert_eq!(shown["recipients"][0], setup.recipient);
 }
 
+/// One conversation for each, also where the result is opened again.
+#[test]
+fn a_plugin_opens_what_is_changed() {
+    let Some(setup) = Setup::new() else { return };
+    let with_plugin = |args: &[&str]| {
+        let mut command = ctl(args);
+        command
+            .arg("-i")
+            .arg(&setup.identity)
+            .env("SECRETSD_PLUGIN_DIRS", &setup.plugins)
+            .env("TOY_LOG", setup.dir.join("log"))
+            .env("EDITOR", "sed -i s/new/newer/")
+            .current_dir(setup.dir.path());
+        run(&mut command).expect(0)
+    };
+    with_plugin(&["set", "secret.yaml", "[\"password\"]", "\"new\""]);
+    with_plugin(&["edit", "secret.yaml"]);
+    assert_eq!(setup.dir.read("log").lines().count(), 2);
+    let ran = run(&mut setup.decrypt()).expect(0);
+    assert_eq!(ran.text(), "password: newer\n");
+}
+
 #[test]
 fn a_plugin_runs_only_when_nothing_else_opens() {
     let Some(setup) = Setup::new() else { return };

@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod authoring;
 mod by_rules;
 mod canary;
 mod check;
@@ -25,6 +26,7 @@ mod decrypt;
 mod delivery;
 mod differential;
 mod docs;
+mod editing;
 mod example;
 mod explain;
 mod following;

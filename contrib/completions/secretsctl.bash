@@ -28,6 +28,9 @@ _secretsctl() {
             secretsctl,decrypt)
                 cmd="secretsctl__subcmd__decrypt"
                 ;;
+            secretsctl,edit)
+                cmd="secretsctl__subcmd__edit"
+                ;;
             secretsctl,encrypt)
                 cmd="secretsctl__subcmd__encrypt"
                 ;;
@@ -58,8 +61,14 @@ _secretsctl() {
             secretsctl,reload)
                 cmd="secretsctl__subcmd__reload"
                 ;;
+            secretsctl,set)
+                cmd="secretsctl__subcmd__set"
+                ;;
             secretsctl,status)
                 cmd="secretsctl__subcmd__status"
+                ;;
+            secretsctl,unset)
+                cmd="secretsctl__subcmd__unset"
                 ;;
             secretsctl,wait)
                 cmd="secretsctl__subcmd__wait"
@@ -75,6 +84,9 @@ _secretsctl() {
                 ;;
             secretsctl__subcmd__help,decrypt)
                 cmd="secretsctl__subcmd__help__subcmd__decrypt"
+                ;;
+            secretsctl__subcmd__help,edit)
+                cmd="secretsctl__subcmd__help__subcmd__edit"
                 ;;
             secretsctl__subcmd__help,encrypt)
                 cmd="secretsctl__subcmd__help__subcmd__encrypt"
@@ -106,8 +118,14 @@ _secretsctl() {
             secretsctl__subcmd__help,reload)
                 cmd="secretsctl__subcmd__help__subcmd__reload"
                 ;;
+            secretsctl__subcmd__help,set)
+                cmd="secretsctl__subcmd__help__subcmd__set"
+                ;;
             secretsctl__subcmd__help,status)
                 cmd="secretsctl__subcmd__help__subcmd__status"
+                ;;
+            secretsctl__subcmd__help,unset)
+                cmd="secretsctl__subcmd__help__subcmd__unset"
                 ;;
             secretsctl__subcmd__help,wait)
                 cmd="secretsctl__subcmd__help__subcmd__wait"
@@ -203,7 +221,7 @@ _secretsctl() {
 
     case "${cmd}" in
         secretsctl)
-            opts="-C -i -v -q -h -V --directory --config-file --identity --socket --json --color --verbose --quiet --help --version access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help"
+            opts="-C -i -v -q -h -V --directory --config-file --identity --socket --json --color --verbose --quiet --help --version access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -444,6 +462,52 @@ _secretsctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        secretsctl__subcmd__edit)
+            opts="-C -i -v -q -h --input-type --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --input-type)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         secretsctl__subcmd__encrypt)
             opts="-C -i -v -q -h --age --filename-override --input-type --in-place --output --encrypted-suffix --unencrypted-suffix --encrypted-regex --unencrypted-regex --encrypted-comment-regex --unencrypted-comment-regex --mac-only-encrypted --directory --config-file --identity --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -623,7 +687,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__help)
-            opts="access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help"
+            opts="access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -679,6 +743,20 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__help__subcmd__decrypt)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__help__subcmd__edit)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -944,7 +1022,35 @@ _secretsctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        secretsctl__subcmd__help__subcmd__set)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         secretsctl__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__help__subcmd__unset)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1740,6 +1846,52 @@ _secretsctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        secretsctl__subcmd__set)
+            opts="-C -i -v -q -h --value-file --value-stdin --idempotent --input-type --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --input-type)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         secretsctl__subcmd__status)
             opts="-C -i -v -q -h --directory --config-file --identity --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1747,6 +1899,52 @@ _secretsctl() {
                 return 0
             fi
             case "${prev}" in
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__unset)
+            opts="-C -i -v -q -h --idempotent --input-type --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --input-type)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --directory)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -40,6 +40,7 @@ complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "access" -d 'S
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "check" -d 'Prove the order of the rules and compare every file with its rule; needs no private key'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "completion" -d 'Print a completion script for a shell'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "decrypt" -d 'Print the plaintext of an encrypted file: its text with the values opened and the metadata cut out'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "edit" -d 'Edit an encrypted file, or a new one, in $SOPS_EDITOR, $EDITOR or $VISUAL'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "encrypt" -d 'Encrypt a file to the recipients of its creation rule, or to those given'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "explain" -d 'Show which creation rule a path gets, why not the ones before, and what a re-key would change'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "exposed" -d 'List the values that a removed recipient could read and that have not changed since'
@@ -49,7 +50,9 @@ complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "list" -d 'Lis
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "man" -d 'Print a manual page'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "rekey" -d 'Make files obey the rules: wrap data keys for new recipients, rotate where somebody loses access'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "reload" -d 'Read configuration, identities and repository again; exit code 1 when a secret is degraded'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "set" -d 'Set one value in an encrypted file; everything else in it stays as it is written'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "status" -d 'Show how the daemon is; exit code 1 when it is not ok'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "unset" -d 'Remove one key or element from an encrypted file; everything else in it stays as it is written'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "wait" -d 'Wait until secrets are delivered; exit code 1 on a time-out, or when one is degraded'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand access" -l by -d 'List by file (each with its recipients) or by recipient (each with its files) [default: file; with RECIPIENT, recipient]' -r -f -a "file\t'Each file with its recipients'
@@ -153,6 +156,18 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -l json -
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -s v -l verbose -d 'Say more'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -s q -l quiet -d 'Say nothing but errors'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand edit" -l input-type -d 'Read the file as yaml, json, dotenv, ini or binary [default: what its name says]' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand edit" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand edit" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand edit" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand edit" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand edit" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand edit" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand edit" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand edit" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand edit" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l age -d 'Encrypt to these age recipients, separated by commas, instead of those of the creation rule' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l filename-override -d 'Choose creation rule and format as if the file had this name' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l input-type -d 'Read the file as yaml, json, dotenv, ini or binary [default: what its name says]' -r
@@ -396,6 +411,21 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -l json -d
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -s v -l verbose -d 'Say more'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -s q -l quiet -d 'Say nothing but errors'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand set" -l input-type -d 'Read the file as yaml, json, dotenv or ini [default: what its name says]' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand set" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand set" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand set" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand set" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand set" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand set" -l value-file -d 'VALUE is the name of a file that holds the JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand set" -l value-stdin -d 'Read the JSON from stdin'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand set" -l idempotent -d 'Leave the file alone when it has this value at this place'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand set" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand set" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand set" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand set" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
@@ -407,6 +437,19 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -l json -d
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -s v -l verbose -d 'Say more'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -s q -l quiet -d 'Say nothing but errors'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand unset" -l input-type -d 'Read the file as yaml, json, dotenv or ini [default: what its name says]' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand unset" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand unset" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand unset" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand unset" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand unset" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand unset" -l idempotent -d 'Leave the file alone when there is nothing at this place'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand unset" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand unset" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand unset" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand unset" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -l timeout -d 'Give up after this many seconds [default: never]' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
@@ -419,22 +462,25 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -l json -d '
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s v -l verbose -d 'Say more'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s q -l quiet -d 'Say nothing but errors'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s h -l help -d 'Print help'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "access" -d 'Show who can read what, by the files as they are and by the rules; needs no private key'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "check" -d 'Prove the order of the rules and compare every file with its rule; needs no private key'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "completion" -d 'Print a completion script for a shell'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "decrypt" -d 'Print the plaintext of an encrypted file: its text with the values opened and the metadata cut out'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "encrypt" -d 'Encrypt a file to the recipients of its creation rule, or to those given'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "explain" -d 'Show which creation rule a path gets, why not the ones before, and what a re-key would change'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "exposed" -d 'List the values that a removed recipient could read and that have not changed since'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "host" -d 'Add, list, rename, re-key, retire and test the hosts of the rules'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "identity" -d 'Show which identities would be used, in the order in which they are tried'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "list" -d 'List the secrets: name, path, state, age of the state, source file'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "man" -d 'Print a manual page'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "rekey" -d 'Make files obey the rules: wrap data keys for new recipients, rotate where somebody loses access'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "reload" -d 'Read configuration, identities and repository again; exit code 1 when a secret is degraded'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "status" -d 'Show how the daemon is; exit code 1 when it is not ok'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "wait" -d 'Wait until secrets are delivered; exit code 1 on a time-out, or when one is degraded'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt encrypt explain exposed host identity list man rekey reload status wait help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help" -f -a "access" -d 'Show who can read what, by the files as they are and by the rules; needs no private key'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help" -f -a "check" -d 'Prove the order of the rules and compare every file with its rule; needs no private key'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help" -f -a "completion" -d 'Print a completion script for a shell'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help" -f -a "decrypt" -d 'Print the plaintext of an encrypted file: its text with the values opened and the metadata cut out'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help" -f -a "edit" -d 'Edit an encrypted file, or a new one, in $SOPS_EDITOR, $EDITOR or $VISUAL'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help" -f -a "encrypt" -d 'Encrypt a file to the recipients of its creation rule, or to those given'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help" -f -a "explain" -d 'Show which creation rule a path gets, why not the ones before, and what a re-key would change'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help" -f -a "exposed" -d 'List the values that a removed recipient could read and that have not changed since'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help" -f -a "host" -d 'Add, list, rename, re-key, retire and test the hosts of the rules'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help" -f -a "identity" -d 'Show which identities would be used, in the order in which they are tried'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help" -f -a "list" -d 'List the secrets: name, path, state, age of the state, source file'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help" -f -a "man" -d 'Print a manual page'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help" -f -a "rekey" -d 'Make files obey the rules: wrap data keys for new recipients, rotate where somebody loses access'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help" -f -a "reload" -d 'Read configuration, identities and repository again; exit code 1 when a secret is degraded'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help" -f -a "set" -d 'Set one value in an encrypted file; everything else in it stays as it is written'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help" -f -a "status" -d 'Show how the daemon is; exit code 1 when it is not ok'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help" -f -a "unset" -d 'Remove one key or element from an encrypted file; everything else in it stays as it is written'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help" -f -a "wait" -d 'Wait until secrets are delivered; exit code 1 on a time-out, or when one is degraded'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from host" -f -a "add" -d 'Add a host to the rules, beside another one, and re-key with --rekey'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from host" -f -a "list" -d 'List the hosts: name, rules that name it, encrypted files that it can read, recipient'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from host" -f -a "rename" -d 'Give a host another name'

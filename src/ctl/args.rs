@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::{
-    access, check, completion, decrypt, encrypt, explain, exposed, host, identity, list, man,
-    rekey, reload, status, wait,
+    access, check, completion, decrypt, edit, encrypt, explain, exposed, host, identity, list, man,
+    rekey, reload, set, status, unset, wait,
 };
 use crate::output::{Color, Settings, Verbosity};
 
@@ -36,6 +36,7 @@ pub(crate) enum Command {
     Check(check::Args),
     Completion(completion::Args),
     Decrypt(decrypt::Args),
+    Edit(edit::Args),
     Encrypt(encrypt::Args),
     Explain(explain::Args),
     Exposed(exposed::Args),
@@ -45,7 +46,9 @@ pub(crate) enum Command {
     Man(man::Args),
     Rekey(rekey::Args),
     Reload(reload::Args),
+    Set(set::Args),
     Status(status::Args),
+    Unset(unset::Args),
     Wait(wait::Args),
 }
 

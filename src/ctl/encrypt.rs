@@ -169,6 +169,21 @@ fn settings(args: &Args, explicit: Option<&Path>, name: &Path) -> Result<Setting
     })
 }
 
+/// The settings for a new file of this name, by its creation rule alone.
+pub(super) fn settings_of_rule(explicit: Option<&Path>, name: &Path) -> Result<Settings> {
+    let from_rule = match repository::find(explicit)?.rules {
+        Some(rules) => rule_settings(&rules, name)?,
+        None => None,
+    };
+    from_rule.ok_or_else(|| {
+        Error::new(
+            "no-rules",
+            "the file does not exist, and there is no creation rule for a new one",
+        )
+        .with_hint("change to the repository, or make the file with secretsctl encrypt --age")
+    })
+}
+
 /// What the selected rule says; `None` where the file holds no rules.
 fn rule_settings(found: &repository::Rules, name: &Path) -> Result<Option<Settings>> {
     let in_rules = |error| Error::from(error).with_file(&found.file);

@@ -4,10 +4,12 @@
 
 mod access;
 mod args;
+mod change;
 mod check;
 mod completion;
 mod decrypt;
 mod diff;
+mod edit;
 mod encrypt;
 mod explain;
 mod exposed;
@@ -20,7 +22,9 @@ mod man;
 mod rekey;
 mod reload;
 mod report;
+mod set;
 mod status;
+mod unset;
 mod wait;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -73,6 +77,7 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<Outcome> {
         Command::Check(args) => check::run(args, context),
         Command::Completion(args) => completion::run(args, context),
         Command::Decrypt(args) => decrypt::run(args, context),
+        Command::Edit(args) => edit::run(args, context),
         Command::Encrypt(args) => encrypt::run(args, context),
         Command::Explain(args) => explain::run(args, context),
         Command::Exposed(args) => exposed::run(args, context),
@@ -82,7 +87,9 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<Outcome> {
         Command::Man(args) => man::run(args, context),
         Command::Rekey(args) => rekey::run(args, context),
         Command::Reload(args) => reload::run(args, context),
+        Command::Set(args) => set::run(args, context),
         Command::Status(args) => status::run(args, context),
+        Command::Unset(args) => unset::run(args, context),
         Command::Wait(args) => wait::run(args, context),
     }
 }

@@ -3,17 +3,20 @@
 use std::{
     fs::{self, File, OpenOptions, Permissions},
     io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
+use super::keep_attributes;
 use crate::error::{Error, Result};
 
 /// What the new file takes from the old one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Replacing {
-    /// Owner, group and mode of the old file, which must exist.
+    /// Owner, group, mode and extended attributes of the old file, which must exist.
     Keep,
+    /// This mode, and there must be no file yet; the owner is whoever runs us.
+    New(u32),
     /// This mode, whether there was a file or not; the owner is whoever runs us.
     Mode(u32),
 }
@@ -52,23 +55,18 @@ fn try_replace(path: &Path, content: &[u8], how: Replacing) -> io::Result<()> {
         .permissions(Permissions::from_mode(0o600))
         .tempfile_in(&directory)?;
     temporary.write_all(content)?;
-    let mode = match how {
-        Replacing::Mode(mode) => mode,
-        Replacing::Keep => {
-            let old = fs::symlink_metadata(path)?;
-            let new = temporary.as_file().metadata()?;
-            if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
-                fchown(temporary.as_file(), Some(old.uid()), Some(old.gid()))?;
-            }
-            old.mode() & 0o7777
-        }
-    };
-    // After the change of owner, which clears some bits.
-    temporary
-        .as_file()
-        .set_permissions(Permissions::from_mode(mode))?;
+    match how {
+        Replacing::Mode(mode) | Replacing::New(mode) => temporary
+            .as_file()
+            .set_permissions(Permissions::from_mode(mode))?,
+        Replacing::Keep => keep_attributes(&File::open(path)?, temporary.as_file())?,
+    }
     temporary.as_file().sync_all()?;
-    temporary.persist(path).map_err(|error| error.error)?;
+    match how {
+        Replacing::New(_) => temporary.persist_noclobber(path),
+        Replacing::Keep | Replacing::Mode(_) => temporary.persist(path),
+    }
+    .map_err(|error| error.error)?;
     sync_directory(&directory)
 }
 
@@ -97,6 +95,7 @@ pub(crate) fn unwritable(what: &str, error: &io::Error) -> Error {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "the file and its directory must be writable; the file is as it was"
         }
+        io::ErrorKind::AlreadyExists => "somebody made the file meanwhile; it is as they made it",
         io::ErrorKind::NotFound => "create the directory first",
         _ => "the file is as it was",
     };
@@ -105,6 +104,8 @@ pub(crate) fn unwritable(what: &str, error: &io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
 
     #[test]

@@ -31,7 +31,7 @@ use crate::{
     secret::Secret,
 };
 
-pub(crate) use person::INTERRUPTED;
+pub(crate) use person::{Answer, INTERRUPTED, Person};
 pub(crate) use plugin::{Cancel, Plugins};
 pub(crate) use recipient::{canonical, check as check_recipient, wrap};
 pub(crate) use source::identity_files;

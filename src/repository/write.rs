@@ -1,30 +1,18 @@
 //! Changing files of a repository: always beneath its root, never through a link that leads out, each file whole or not at
 //! all.
 
-use std::{
-    ffi::OsStr,
-    fs::File,
-    io::Write as _,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::fs::MetadataExt as _,
-    },
-    path::Path,
-};
+use std::{ffi::OsStr, fs::File, io::Write as _, os::fd::OwnedFd, path::Path};
 
 use rustix::{
-    fs::{Access, AtFlags, FlockOperation, Gid, Mode, OFlags, Uid, XattrFlags},
+    fs::{Access, AtFlags, FlockOperation, Mode, OFlags},
     io::Errno,
 };
 
 use super::{Repository, cannot_open};
 use crate::{
     error::{Error, Result},
-    files::unwritable,
+    files::{self, unwritable},
 };
-
-/// Attributes of a file that are longer are none of ours.
-const LONGEST_ATTRIBUTE: usize = 1 << 16;
 
 /// Whose owner, mode and attributes a new file gets.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +88,12 @@ impl Repository {
             .map_err(|error| failed("write the file", error))?;
         if let Replaced::Like(old) = how {
             let old = File::from(self.open_beneath(old, OFlags::RDONLY | OFlags::NONBLOCK)?);
-            keep(&old, &file)?;
+            files::keep_attributes(&old, &file).map_err(|error| {
+                failed(
+                    "give the new file the owner, mode and attributes of the old one",
+                    error,
+                )
+            })?;
         }
         file.sync_all()
             .map_err(|error| failed("sync the file", error))
@@ -143,51 +136,6 @@ impl Repository {
             .map_err(|error| error.with_file(&self.root.join(parent)))?;
         Ok((directory, path.file_name().unwrap_or_default()))
     }
-}
-
-/// Owner, group, mode and extended attributes of `old` for `new`.
-fn keep(old: &File, new: &File) -> Result<()> {
-    let failed = |error| {
-        failed(
-            "give the new file the owner, mode and attributes of the old one",
-            error,
-        )
-    };
-    let status = old.metadata().map_err(failed)?;
-    let own = new.metadata().map_err(failed)?;
-    if (status.uid(), status.gid()) != (own.uid(), own.gid()) {
-        let (owner, group) = (Uid::from_raw(status.uid()), Gid::from_raw(status.gid()));
-        rustix::fs::fchown(new, Some(owner), Some(group)).map_err(|error| failed(error.into()))?;
-    }
-    for name in attributes(old.as_fd()) {
-        let mut value = vec![0; LONGEST_ATTRIBUTE];
-        let Ok(length) = rustix::fs::fgetxattr(old, name.as_slice(), &mut *value) else {
-            continue;
-        };
-        let value = value.get(..length).unwrap_or_default();
-        let set = rustix::fs::fsetxattr(new, name.as_slice(), value, XattrFlags::empty());
-        // Those of the security modules are theirs to give.
-        if name.starts_with(b"user.") {
-            set.map_err(|error| failed(error.into()))?;
-        }
-    }
-    // After the change of owner, which clears some bits, and after an access list, which sets some.
-    let mode = Mode::from_raw_mode(status.mode() & 0o7777);
-    rustix::fs::fchmod(new, mode).map_err(|error| failed(error.into()))
-}
-
-/// Names of the extended attributes; none where the file system has none.
-fn attributes(file: impl AsFd) -> Vec<Vec<u8>> {
-    let mut names = vec![0; LONGEST_ATTRIBUTE];
-    let Ok(length) = rustix::fs::flistxattr(file, &mut *names) else {
-        return Vec::new();
-    };
-    let names = names.get(..length).unwrap_or_default();
-    let names = names.split(|&byte| byte == 0);
-    names
-        .filter(|name| !name.is_empty())
-        .map(<[u8]>::to_vec)
-        .collect()
 }
 
 fn failed(what: &str, error: impl Into<std::io::Error>) -> Error {

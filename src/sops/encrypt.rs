@@ -53,7 +53,7 @@ pub(crate) fn encrypt(
             "already-encrypted",
             "the file already has sops metadata, or a key that is reserved for it",
         )
-        .with_hint("it is encrypted already; to change it use sops edit or set"));
+        .with_hint("it is encrypted already; to change it use secretsctl edit or set"));
     }
     if parsed.tree.documents.is_empty() {
         return Err(Error::new("empty", "the file has no document to encrypt"));
@@ -72,13 +72,20 @@ pub(crate) fn encrypt(
         Format::Binary => (None, false),
         _ => (Some(&settings.selection), settings.mac_only_encrypted),
     };
+    let cipher = Cipher::new(&key)?;
+    let mut seal = |value: PlainValue, path: &str| {
+        Ok(Sealed {
+            text: cipher.encrypt(&value, path)?,
+            value,
+        })
+    };
     let (replacements, mac) = encrypt_values(
         &parsed,
-        &key,
         selection.unwrap_or(&default),
         mac_only_encrypted,
+        &mut seal,
     )?;
-    let mac = Cipher::new(&key)?.encrypt(&PlainValue::Str(Secret::from(mac)), &lastmodified)?;
+    let mac = cipher.encrypt(&PlainValue::Str(Secret::from(mac)), &lastmodified)?;
     let node = NewMetadata {
         groups,
         threshold,
@@ -133,13 +140,23 @@ fn wrap_key<'s>(key: &DataKey, settings: &'s Settings, wrap: &mut Wrap<'_>) -> R
     Ok((wrapped, threshold))
 }
 
-fn encrypt_values(
+/// A value with its encrypted text.
+pub(super) struct Sealed {
+    pub(super) text: String,
+    /// As it counts in the MAC.
+    pub(super) value: PlainValue,
+}
+
+/// What makes the encrypted text of a value at a path.
+pub(super) type Seal<'s> = dyn FnMut(PlainValue, &str) -> Result<Sealed> + 's;
+
+/// The encrypted texts of a plaintext document, and its MAC.
+pub(super) fn encrypt_values(
     parsed: &Parsed,
-    key: &DataKey,
     selection: &Selection,
     mac_only_encrypted: bool,
+    seal: &mut Seal<'_>,
 ) -> Result<(BTreeMap<SiteId, Replacement>, String)> {
-    let cipher = Cipher::new(key)?;
     let mut mac = Mac::new(mac_only_encrypted);
     let mut replacements = BTreeMap::new();
     let position = |span: &Span| Position::of(parsed.source.expose(), span.start);
@@ -155,9 +172,11 @@ fn encrypt_values(
             ),
         };
         let Some(value) = value else { return Ok(()) };
-        mac.add(&value, place.encrypted);
-        if place.encrypted {
-            let text = cipher.encrypt(&value, place.path)?;
+        if !place.encrypted {
+            mac.add(&value, false);
+        } else {
+            let Sealed { text, value } = seal(value, place.path)?;
+            mac.add(&value, true);
             if selection.kind() == Kind::UnencryptedCommentRegex && selection.marks(text.as_bytes())
             {
                 return Err(Error::new("selection", "unencrypted_comment_regex matches encrypted text, so the file could not be opened again")

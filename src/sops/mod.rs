@@ -6,12 +6,15 @@
 //! - [`value`]: the `ENC[...]` text and AES-GCM; [`selection`]: which leaves are encrypted; [`mac`]: the hash over all.
 //! - [`metadata`]: the `sops` block of every version; [`shamir`]: key groups.
 //! - [`document`]: parse, open, plaintext; [`extract`]: one value, or every leaf; [`mod@encrypt`]: a new file;
-//!   [`rekey`]: other keys for a file.
+//!   [`rekey`]: other keys for a file; [`edit`]: another plaintext for it; [`assign`]: one
+//!   value of a plaintext.
 //! - [`coverage`]: whether there is anything to encrypt.
 //! - [`verify`]: what a text means: after every edit the result is read again and compared.
 
+pub(crate) mod assign;
 mod coverage;
 pub(crate) mod document;
+mod edit;
 mod encrypt;
 mod extract;
 pub(crate) mod format;

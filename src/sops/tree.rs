@@ -64,6 +64,15 @@ pub(crate) enum Node {
     },
 }
 
+impl Node {
+    /// Where it stands.
+    pub(crate) fn span(&self) -> &Span {
+        match self {
+            Self::Map(_, span) | Self::List(_, span) | Self::Scalar { span, .. } => span,
+        }
+    }
+}
+
 /// A scalar, typed as sops types it (reference 1.3.1 for YAML, 1.4 for JSON).
 pub(crate) enum Scalar {
     Null,

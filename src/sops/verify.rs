@@ -8,8 +8,9 @@ use sha2::{Digest, Sha256};
 use crate::{
     secret::Secret,
     sops::{
+        extract::Step,
         format::{Format, PlainValue},
-        tree::{Item, Node, Scalar, SiteId, Tree},
+        tree::{Comment, Item, Node, Scalar, SiteId, Tree},
         value::plain_bytes,
     },
 };
@@ -40,6 +41,142 @@ pub(super) fn events(
         digest.hash.update(comment);
     }
     digest.hash.finalize().into()
+}
+
+/// A digest of a value at a path. Two values with the same one are written alike in this format.
+pub(super) fn value_at(format: Format, value: &PlainValue, path: &str) -> [u8; 32] {
+    let none = BTreeMap::new();
+    let mut digest = Events {
+        format,
+        values: &none,
+        hash: Sha256::new(),
+        yaml_comments: Vec::new(),
+    };
+    digest.event('p', path.as_bytes());
+    digest.value(value);
+    for comment in &digest.yaml_comments {
+        digest.hash.update(comment);
+    }
+    digest.hash.finalize().into()
+}
+
+/// A digest of a plaintext value.
+pub(super) fn node(format: Format, node: &Node) -> [u8; 32] {
+    let mut outliner = Outliner::new(format);
+    outliner.node(node, None);
+    outliner.finish().data
+}
+
+/// A plaintext document, without the value at `path` of its first document.
+pub(super) fn outline(format: Format, tree: &Tree, path: Option<&[Step]>) -> Outline {
+    let mut outliner = Outliner::new(format);
+    for (index, document) in tree.documents.iter().enumerate() {
+        outliner.items('D', document, path.filter(|_| index == 0));
+    }
+    outliner.finish()
+}
+
+/// What a document means, its comments apart: where each begins, and a digest of its text.
+pub(super) struct Outline {
+    pub(super) data: [u8; 32],
+    pub(super) comments: Vec<(usize, [u8; 32])>,
+}
+
+struct Outliner {
+    format: Format,
+    hash: Sha256,
+    comments: Vec<(usize, [u8; 32])>,
+}
+
+impl Outliner {
+    fn new(format: Format) -> Self {
+        Self {
+            format,
+            hash: Sha256::new(),
+            comments: Vec::new(),
+        }
+    }
+
+    fn finish(self) -> Outline {
+        Outline {
+            data: self.hash.finalize().into(),
+            comments: self.comments,
+        }
+    }
+
+    /// Without what `left_out` leads to, which is met once.
+    fn items(&mut self, kind: char, items: &[Item], mut left_out: Option<&[Step]>) {
+        self.event(kind, b"");
+        let mut index = 0;
+        for item in items {
+            let (key, value) = match item {
+                Item::Comment(comment) => {
+                    self.comment(comment);
+                    continue;
+                }
+                Item::Entry { key, value, .. } => (Some(key), value),
+                Item::Element(value) => (None, value),
+            };
+            let rest = match (left_out, key) {
+                (Some([Step::Key(wanted), rest @ ..]), Some(key)) if key == wanted => Some(rest),
+                (Some([Step::Index(wanted), rest @ ..]), None) if index == *wanted => Some(rest),
+                _ => None,
+            };
+            index += 1;
+            if rest.is_some() {
+                left_out = None;
+            }
+            if rest.is_some_and(<[Step]>::is_empty) {
+                self.comments_of(value);
+                continue;
+            }
+            if let Some(key) = key {
+                self.event('k', key.as_bytes());
+            }
+            self.node(value, rest);
+        }
+        self.event('e', b"");
+    }
+
+    fn node(&mut self, node: &Node, left_out: Option<&[Step]>) {
+        match node {
+            Node::Map(items, _) => self.items('M', items, left_out),
+            Node::List(items, _) => self.items('L', items, left_out),
+            Node::Scalar { value, .. } => {
+                let digest = match (value, Option::<PlainValue>::from(value)) {
+                    (_, Some(value)) => value_at(self.format, &value, ""),
+                    (Scalar::Unsupported(what), None) => Sha256::digest(what).into(),
+                    (_, None) => [0; 32],
+                };
+                self.event('v', &digest);
+            }
+        }
+    }
+
+    fn comments_of(&mut self, node: &Node) {
+        if let Node::Map(items, _) | Node::List(items, _) = node {
+            for item in items {
+                match item {
+                    Item::Comment(comment) => self.comment(comment),
+                    Item::Entry { value, .. } | Item::Element(value) => self.comments_of(value),
+                }
+            }
+        }
+    }
+
+    fn comment(&mut self, comment: &Comment) {
+        let text = comment.text.expose().trim_ascii();
+        self.comments
+            .push((comment.span.start, Sha256::digest(text).into()));
+    }
+
+    fn event(&mut self, kind: char, bytes: &[u8]) {
+        let mut head = String::new();
+        // Writing to a String cannot fail.
+        let _ = write!(head, "{kind}{}:", bytes.len());
+        self.hash.update(head);
+        self.hash.update(bytes);
+    }
 }
 
 struct Events<'a> {

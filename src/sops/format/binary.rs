@@ -79,6 +79,10 @@ pub(crate) fn splice(
             json::splice(parsed, replacements, kept)
         }
         (MetadataEdit::Cut, Some(_)) => Err(not_bytes()),
+        (MetadataEdit::Return(_), _) => Err(Error::new(
+            "internal",
+            "the value of a binary file is changed where it stands",
+        )),
     }
 }
 

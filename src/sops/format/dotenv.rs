@@ -8,6 +8,7 @@ use crate::{
     limits::Limits,
     secret::Secret,
     sops::{
+        extract::Step,
         format::{MetadataEdit, Parsed, PlainValue, Replacement, edit::Edits, flat},
         number::format_float_general,
         tree::{Comment, Item, MetaNode, Node, Scalar, SiteId, Span, Tree},
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// Keys that begin so are metadata, wherever they stand.
-const PREFIX: &str = "sops_";
+pub(super) const PREFIX: &str = "sops_";
 
 /// Reads a file.
 pub(crate) fn read(source: Secret, limits: &Limits) -> Result<Parsed> {
@@ -141,8 +142,79 @@ pub(crate) fn splice(
         MetadataEdit::Add(node) => edits.replace(source.len()..source.len(), block(source, node)),
         MetadataEdit::Change(node) => change(source, node, &mut edits)?,
         MetadataEdit::Keep => {}
+        MetadataEdit::Return(from) => edits.replace(
+            source.len()..source.len(),
+            returned(source, from.source.expose()),
+        ),
     }
     edits.apply(source)
+}
+
+/// A text with this value of a key.
+pub(crate) fn put(parsed: &Parsed, path: &[Step], value: &Node) -> Result<Secret> {
+    let (
+        [Step::Key(key)],
+        Node::Scalar {
+            value: Scalar::Str(text),
+            ..
+        },
+    ) = (path, value)
+    else {
+        return Err(no_nesting());
+    };
+    let source = parsed.source.expose();
+    let text = render(&Replacement::Plain(PlainValue::Str(text.duplicate())));
+    let mut edits = Edits::new();
+    match line_of(parsed, key) {
+        Some((_, value)) => edits.replace(value, text),
+        None => {
+            let mut line = Secret::default();
+            line.push(if source.is_empty() || source.ends_with(b"\n") {
+                b""
+            } else {
+                b"\n"
+            });
+            line.push(key.as_bytes());
+            line.push(b"=");
+            line.push(text.expose());
+            line.push(b"\n");
+            edits.replace(source.len()..source.len(), line);
+        }
+    }
+    edits.apply(source)
+}
+
+/// A text without a key.
+pub(crate) fn remove(parsed: &Parsed, path: &[Step]) -> Result<Secret> {
+    let source = parsed.source.expose();
+    let mut edits = Edits::new();
+    if let [Step::Key(key)] = path
+        && let Some((start, value)) = line_of(parsed, key)
+    {
+        edits.remove(start..source.len().min(value.end + 1));
+    }
+    edits.apply(source)
+}
+
+/// Where the line of a key starts, and its value. Of several the first counts, as in sops.
+fn line_of(parsed: &Parsed, wanted: &str) -> Option<(usize, Span)> {
+    let items = parsed.tree.documents.iter().flatten();
+    items.into_iter().find_map(|item| match item {
+        Item::Entry {
+            key,
+            key_span,
+            value,
+        } if key == wanted => Some((key_span.start, value.span().clone())),
+        _ => None,
+    })
+}
+
+fn no_nesting() -> Error {
+    Error::new(
+        "path",
+        "an environment file holds keys with texts, nothing below them",
+    )
+    .with_hint("name one key: '[\"KEY\"]'")
 }
 
 fn change(source: &[u8], new: &MetaNode, edits: &mut Edits) -> Result<()> {
@@ -200,6 +272,27 @@ fn block(source: &[u8], node: &MetaNode) -> String {
     for (key, text) in flat::flatten(node) {
         block.push_str(&format!("{PREFIX}{key}={}\n", text.replace('\n', "\\n")));
     }
+    block
+}
+
+/// The lines of the metadata as `from` has them.
+fn returned(source: &[u8], from: &[u8]) -> Secret {
+    let mut block = Secret::default();
+    let mut end = None;
+    for line in lines(from) {
+        let content = from.get(line.clone()).unwrap_or_default();
+        if content.starts_with(PREFIX.as_bytes()) {
+            let is_ended = match end {
+                None => source.is_empty() || source.ends_with(b"\n"),
+                Some(_) => false,
+            };
+            block.push(if is_ended { b"" } else { b"\n" });
+            block.push(content);
+            end = Some(line.end);
+        }
+    }
+    // A file without a line break at its end stays one.
+    block.push(if end == Some(from.len()) { b"" } else { b"\n" });
     block
 }
 

@@ -10,13 +10,18 @@ mod ini;
 pub(crate) mod json;
 pub(crate) mod yaml;
 
+pub(super) use dotenv::text_of;
+
 use std::{collections::BTreeMap, path::Path};
 
 use crate::{
     error::{Error, Result},
     limits::Limits,
     secret::Secret,
-    sops::tree::{MetaNode, SiteId, Tree},
+    sops::{
+        extract::Step,
+        tree::{MetaNode, Node, SiteId, Tree},
+    },
 };
 
 /// The five formats of sops.
@@ -43,6 +48,14 @@ impl Format {
         .into_iter()
         .find_map(|(suffix, format)| name.ends_with(suffix.as_bytes()).then_some(format))
         .unwrap_or(Self::Binary)
+    }
+
+    /// Whether a key at the top is metadata.
+    pub(super) fn reserves(self, key: &str) -> bool {
+        match self {
+            Self::Dotenv => key.starts_with(dotenv::PREFIX),
+            _ => key == "sops",
+        }
     }
 
     /// The format of that name, as given to `--input-type`.
@@ -95,6 +108,8 @@ pub(crate) enum MetadataEdit<'a> {
     Change(&'a MetaNode),
     /// Every byte of it stays.
     Keep,
+    /// Encrypting again: that of this file comes back as it is written there, behind the data.
+    Return(&'a Parsed),
 }
 
 /// Reads a source text. A plaintext file has no metadata; every format but binary reads it the same way.
@@ -113,6 +128,38 @@ pub(crate) fn read(format: Format, source: Secret, limits: &Limits) -> Result<Pa
         Format::Ini => ini::read(source, limits),
         Format::Binary => binary::read(source, limits),
     }
+}
+
+/// A text with `value` at `path` of its first document, where something is `present`, or of which all but the last step is.
+pub(crate) fn put(
+    format: Format,
+    parsed: &Parsed,
+    path: &[Step],
+    present: bool,
+    value: &Node,
+) -> Result<Secret> {
+    match format {
+        Format::Yaml => yaml::put(parsed, path, present, value),
+        Format::Json => json::put(parsed, path, present, value),
+        Format::Dotenv => dotenv::put(parsed, path, value),
+        Format::Ini => ini::put(parsed, path, value),
+        Format::Binary => Err(no_places()),
+    }
+}
+
+/// A text without what is at `path` of its first document.
+pub(crate) fn remove(format: Format, parsed: &Parsed, path: &[Step]) -> Result<Secret> {
+    match format {
+        Format::Yaml => yaml::remove(parsed, path),
+        Format::Json => json::remove(parsed, path),
+        Format::Dotenv => dotenv::remove(parsed, path),
+        Format::Ini => ini::remove(parsed, path),
+        Format::Binary => Err(no_places()),
+    }
+}
+
+fn no_places() -> Error {
+    Error::new("internal", "there are no places in a binary file")
 }
 
 /// Puts new text for sites and metadata into the source. Sites without a replacement keep their text.

@@ -39,6 +39,22 @@ pub(crate) struct Renewed<'a> {
     pub(crate) mac: String,
 }
 
+impl Renewed<'_> {
+    /// Writes both into the metadata.
+    pub(crate) fn put_into(&self, node: &mut MetaNode) -> Result<()> {
+        let MetaValue::Map(fields) = &mut node.value else {
+            return Err(not_a_mapping());
+        };
+        for (name, text) in [("lastmodified", self.lastmodified), ("mac", &self.mac)] {
+            match field_mut(fields, name) {
+                Some(node) => *node = quoted(text),
+                None => fields.push((name.to_owned(), quoted(text))),
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Metadata {
     /// `node`, of which this is the meaning, with the age keys of `groups`; those of other kinds stay as they are, or go.
     pub(crate) fn rekeyed(
@@ -51,7 +67,7 @@ impl Metadata {
     ) -> Result<MetaNode> {
         let mut new = node.duplicate();
         let MetaValue::Map(fields) = &mut new.value else {
-            return Err(Error::new("internal", "the metadata is no mapping"));
+            return Err(not_a_mapping());
         };
         match (self.groups.as_slice(), groups) {
             ([_], [group]) if field(fields, "age").is_some_and(is_plain_list) => {
@@ -67,15 +83,7 @@ impl Metadata {
             }
         }
         if let Some(renewed) = renewed {
-            for (name, text) in [
-                ("lastmodified", renewed.lastmodified),
-                ("mac", &renewed.mac),
-            ] {
-                match field_mut(fields, name) {
-                    Some(node) => *node = quoted(text),
-                    None => fields.push((name.to_owned(), quoted(text))),
-                }
-            }
+            renewed.put_into(&mut new)?;
         }
         Ok(new)
     }
@@ -137,6 +145,10 @@ impl Metadata {
         fields.sort_by(|(left, _), (right, _)| left.cmp(right));
         Ok(())
     }
+}
+
+fn not_a_mapping() -> Error {
+    Error::new("internal", "the metadata is no mapping")
 }
 
 fn is_other(name: &str) -> bool {

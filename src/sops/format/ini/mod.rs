@@ -1,7 +1,10 @@
 //! INI files: sections of keys, everything text. [`layout`] says where everything stands; here it becomes a tree, and new
 //! text is put in.
 
+mod assign;
 mod layout;
+
+pub(super) use assign::{put, remove};
 
 use std::collections::BTreeMap;
 
@@ -87,6 +90,11 @@ pub(crate) fn splice(
         }
         MetadataEdit::Change(node) => change(source, &layout, node, &mut splicer.edits)?,
         MetadataEdit::Keep => {}
+        MetadataEdit::Return(from) => {
+            refuse_what_would_be_lost(source, &layout)?;
+            let block = returned(source, from.source.expose())?;
+            splicer.edits.replace(source.len()..source.len(), block);
+        }
     }
     splicer.edits.apply(source)
 }
@@ -263,15 +271,15 @@ fn end_of_line(source: &[u8], at: usize) -> usize {
 }
 
 fn cut(source: &[u8], layout: &Layout, edits: &mut Edits) {
-    let Some(at) = layout
-        .sections
-        .iter()
-        .position(|section| section.name == METADATA)
-    else {
-        return;
-    };
-    let Some(section) = layout.sections.get(at) else {
-        return;
+    edits.remove(metadata_span(source, layout));
+}
+
+/// The metadata with what stands between it and the data; empty where there is none.
+fn metadata_span(source: &[u8], layout: &Layout) -> Span {
+    let mut sections = layout.sections.iter();
+    let at = sections.position(|section| section.name == METADATA);
+    let Some((at, section)) = at.and_then(|at| Some((at, layout.sections.get(at)?))) else {
+        return 0..0;
     };
     let mut start = section.span.start;
     // sops 3.7 ends every INI file with a blank line, also a decrypted one: then the one before the metadata stays.
@@ -287,7 +295,29 @@ fn cut(source: &[u8], layout: &Layout, edits: &mut Edits) {
                 .min(content + line_feed(before.get(content..).unwrap_or_default()))
         };
     }
-    edits.remove(start..section.span.end);
+    start..section.span.end
+}
+
+/// The metadata as `from` has it, to stand behind `source`.
+fn returned(source: &[u8], from: &[u8]) -> Result<Secret> {
+    let limits = Limits {
+        values: usize::MAX,
+        ..Limits::default()
+    };
+    let span = metadata_span(from, &Layout::read(from, &limits)?);
+    let block = from.get(span).unwrap_or_default();
+    let mut returned = Secret::default();
+    if !source.is_empty() {
+        returned.push(if source.ends_with(b"\n") { b"" } else { b"\n" });
+        // Of a section that is not the last one the blank line before it stays with the data.
+        let is_apart = block.starts_with(b"\n") || source.ends_with(b"\n\n");
+        returned.push(if is_apart { b"" } else { b"\n" });
+    }
+    returned.push(match source {
+        [] => block.trim_ascii_start(),
+        _ => block,
+    });
+    Ok(returned)
 }
 
 /// A new line has its equal sign where the others have it, if its key is not too long.

@@ -1,8 +1,11 @@
 //! JSON, as Go's decoder reads it: numbers of 63 bits stay integers, repeated keys are all kept, invalid UTF-8 becomes
 //! U+FFFD. Stricter than sops where it is lax: the document must be whole, and nothing may follow it.
 
+mod assign;
 mod change;
 mod reader;
+
+pub(super) use assign::{put, remove};
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -33,6 +36,11 @@ pub(crate) fn read(source: Secret, limits: &Limits) -> Result<Parsed> {
     })
 }
 
+/// Reads one value, which is not a document. Its spans are those of `text`.
+pub(crate) fn read_value(text: &[u8], limits: &Limits) -> Result<Node> {
+    reader::read_value(text, limits)
+}
+
 /// Puts new text into the source.
 pub(crate) fn splice(
     parsed: &Parsed,
@@ -52,6 +60,7 @@ pub(crate) fn splice(
         MetadataEdit::Add(node) => add(parsed, node, &mut splicer.edits),
         MetadataEdit::Change(node) => change::edits(parsed, node, &mut splicer.edits)?,
         MetadataEdit::Keep => {}
+        MetadataEdit::Return(from) => put_back(parsed, from, &mut splicer.edits),
     }
     splicer.edits.apply(source)
 }
@@ -263,9 +272,7 @@ fn item_start(item: &Item, otherwise: usize) -> usize {
 }
 
 fn node_span(node: &Node) -> &Span {
-    match node {
-        Node::Map(_, span) | Node::List(_, span) | Node::Scalar { span, .. } => span,
-    }
+    node.span()
 }
 
 /// Start and end of every member of the root but the metadata.
@@ -314,6 +321,42 @@ fn cut(parsed: &Parsed, edits: &mut Edits) {
             edits.remove(inside.start + blanks..after.start);
         }
         (None, None) => edits.remove(inside),
+    }
+}
+
+/// The metadata as `from` has it, behind the last member.
+fn put_back(parsed: &Parsed, from: &Parsed, edits: &mut Edits) {
+    let Some(metadata) = &from.metadata else {
+        return;
+    };
+    let source = from.source.expose();
+    let old = inside(source);
+    let before = members(from)
+        .filter(|member| member.end <= metadata.span.start)
+        .last();
+    let is_last = members(from).all(|member| member.end <= metadata.span.start);
+    let text = |span: Span| source.get(span).unwrap_or_default();
+    let member = text(before.map_or(old.start, |before| before.end)..metadata.span.end);
+    let comma = member.iter().position(|&b| !b.is_ascii_whitespace());
+    let member = match comma {
+        Some(at) if member.get(at) == Some(&b',') => member.get(at + 1..).unwrap_or_default(),
+        _ => member,
+    };
+    let mut added = Secret::default();
+    match members(parsed).last() {
+        Some(last) => {
+            added.push(b",");
+            added.push(member);
+            edits.replace(last.end..last.end, added);
+        }
+        None => {
+            added.push(member);
+            added.push(match is_last {
+                true => text(metadata.span.end..old.end),
+                false => b"\n",
+            });
+            edits.replace(inside(parsed.source.expose()), added);
+        }
     }
 }
 

@@ -24,6 +24,22 @@ pub(super) fn read(text: &[u8], limits: &Limits) -> Result<(Vec<Item>, Option<Me
     Ok((items, metadata, reader.sites))
 }
 
+/// A value that is all of `text`.
+pub(super) fn read_value(text: &[u8], limits: &Limits) -> Result<Node> {
+    let mut reader = Reader {
+        text,
+        at: 0,
+        depth: 0,
+        sites: 0,
+        limits,
+    };
+    let node = reader.value()?;
+    match reader.peek() {
+        None => Ok(node),
+        Some(_) => Err(reader.error("there is text after its end")),
+    }
+}
+
 struct Reader<'a> {
     text: &'a [u8],
     at: usize,

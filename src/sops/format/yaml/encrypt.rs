@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use policy::yaml::{Content, Document};
+use policy::yaml::{Content, Document, Style};
 
 use crate::{
     error::{Error, Result},
@@ -10,7 +10,7 @@ use crate::{
     secret::Secret,
     sops::{
         format::{PlainValue, Replacement, edit::Edits},
-        tree::{Item, MetaNode, Node, Scalar, SiteId, Tree},
+        tree::{Item, MetaNode, Node, Scalar, SiteId, Span, Tree},
     },
 };
 
@@ -24,7 +24,7 @@ pub(super) fn splice(
     text: &str,
     read: &Read,
     replacements: &BTreeMap<SiteId, Replacement>,
-    metadata: Option<&MetaNode>,
+    metadata: &[Block],
 ) -> Result<Secret> {
     refuse_lost_comments(text, read)?;
     // The block of the metadata can change whose comments those before it are. An empty line between may keep them
@@ -36,18 +36,83 @@ pub(super) fn splice(
         if let Some(column) = column {
             move_last_comments(text, read, column, &mut edits);
         }
-        if let Some(metadata) = metadata {
-            for (index, document) in read.stream.documents.iter().enumerate() {
-                add(text, read, index, document, metadata, gap, &mut edits);
+        for (index, document) in read.stream.documents.iter().enumerate() {
+            if let Some(block) = metadata.get(index).or(metadata.first()) {
+                add(text, read, index, document, block, gap, &mut edits);
             }
         }
         let result = edits.apply(text.as_bytes())?;
-        if reads_as_meant(&result, read, replacements, metadata.is_some()) {
+        if reads_as_meant(&result, read, replacements, !metadata.is_empty()) {
             return Ok(result);
         }
     }
     Err(Error::new("not-as-meant", "the file cannot be encrypted in place: the result would not read back as what was meant")
         .with_hint("write it in block style: a key or element on each line, without aliases, and a line break at the end"))
+}
+
+/// The metadata of a document as text.
+pub(super) struct Block {
+    /// As an entry of a mapping in block style at column 0, line break included.
+    lines: String,
+    /// As an entry between braces.
+    entry: String,
+}
+
+impl Block {
+    /// In the layout of sops.
+    pub(super) fn new(node: &MetaNode) -> Self {
+        Self {
+            lines: metadata::write(node, decrypt::INDENT),
+            entry: format!("{}: {}", read::METADATA, metadata::write_flow(node)),
+        }
+    }
+}
+
+/// The metadata of every document as it is written in a file.
+pub(super) fn blocks(text: &str, read: &Read) -> Result<Vec<Block>> {
+    let mut blocks = Vec::new();
+    for document in &read.stream.documents {
+        for (key, value) in read::metadata_entries(&read.stream, document) {
+            let mut block = Block::new(&metadata::read(&read.stream, value)?);
+            let (key, value) = (read.stream.node(key), read.stream.node(value));
+            let place = line_start(text, key.outer_start())..line_end(text, value.span.end);
+            let in_braces = matches!(
+                read.stream.node(document.root).content,
+                Content::Mapping { flow: true, .. }
+            );
+            let written = |span: Span| text.get(span).unwrap_or_default().to_owned();
+            if in_braces {
+                block.entry = written(key.outer_start()..value.span.end);
+                block.lines = format!("{}\n", block.entry);
+            } else if let Some(lines) = block_lines(text, read, place, key.outer_start()) {
+                block.lines = lines;
+            }
+            blocks.push(block);
+        }
+    }
+    Ok(blocks)
+}
+
+/// The lines at `place` as they would be at column 0. Comments that count as data are no part of the metadata.
+fn block_lines(text: &str, read: &Read, place: Span, key: usize) -> Option<String> {
+    let prefix = text.get(place.start..key)?;
+    let has_data = read
+        .places
+        .iter()
+        .any(|data| matches!(data.kind, PlaceKind::Comment) && place.contains(&data.span.start));
+    if !prefix.trim_start_matches(' ').is_empty() || has_data {
+        return None;
+    }
+    let mut lines = String::new();
+    for line in text.get(place)?.lines() {
+        match line.strip_prefix(prefix) {
+            Some(line) => lines.push_str(line),
+            None if line.trim().is_empty() => {}
+            None => return None,
+        }
+        lines.push('\n');
+    }
+    Some(lines)
 }
 
 /// Comments that sops drops would stay readable in the encrypted file.
@@ -99,11 +164,36 @@ fn values(text: &str, read: &Read, replacements: &BTreeMap<SiteId, Replacement>)
         };
         match place.kind {
             PlaceKind::Comment => edits.replace(place.span.clone(), line),
-            _ => decrypt::replace_scalar(text, read, place, Secret::from(line), None, &mut edits),
+            _ => {
+                decrypt::replace_scalar(text, read, place, Secret::from(line), None, &mut edits);
+                remove_kept_lines(text, place, &mut edits);
+            }
         }
     }
     keep_clear_aliases(text, read, replacements, &replaced, &mut edits)?;
     Ok(edits)
+}
+
+/// The blank lines behind a block that keeps them are part of its value.
+pub(super) fn remove_kept_lines(text: &str, place: &Place, edits: &mut Edits) {
+    let PlaceKind::Scalar {
+        style: Style::Literal | Style::Folded,
+        ..
+    } = place.kind
+    else {
+        return;
+    };
+    let end = place.span.end;
+    let header = text.get(place.span.start..line_end(text, place.span.start).min(end));
+    let header = header.and_then(|header| header.split('#').next());
+    let rest = text.get(end..).unwrap_or_default();
+    let blank = rest.len() - rest.trim_start_matches(['\n', ' ']).len();
+    let lines = rest.get(..blank).and_then(|lines| lines.rfind('\n'));
+    if header.is_some_and(|header| header.contains('+'))
+        && let Some(last) = lines
+    {
+        edits.remove(end..end + last);
+    }
 }
 
 /// What stays clear and was an alias of something that is encrypted now gets its own text.
@@ -211,12 +301,15 @@ fn add(
     read: &Read,
     index: usize,
     document: &Document,
-    metadata: &MetaNode,
+    block: &Block,
     gap: &str,
     edits: &mut Edits,
 ) {
     let root = read.stream.node(document.root);
-    let block = metadata::write(metadata, decrypt::INDENT);
+    let Block {
+        lines: block,
+        entry,
+    } = block;
     match &root.content {
         Content::Mapping {
             flow: true,
@@ -225,10 +318,7 @@ fn add(
             let close = root.span.end.saturating_sub(1);
             let inner = last_token(text, read, root.span.start, close);
             let comma = if inner == Some(b',') { "" } else { "," };
-            edits.replace(
-                close..close,
-                format!("{comma} sops: {}", metadata::write_flow(metadata)),
-            );
+            edits.replace(close..close, format!("{comma} {entry}"));
         }
         Content::Mapping { flow: false, .. } => {
             let prefix = " ".repeat(column(text, root.outer_start()));

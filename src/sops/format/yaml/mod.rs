@@ -5,6 +5,7 @@
 //! two exceptions: a comment behind a value stays there (sops moves it above), and a string that sops would print so
 //! that it reads back as another is put in double quotes.
 
+mod assign;
 mod change;
 mod decrypt;
 mod encrypt;
@@ -14,6 +15,7 @@ mod print;
 mod read;
 mod render;
 
+pub(super) use assign::{put, remove};
 pub(crate) use print::print;
 
 use std::collections::BTreeMap;
@@ -59,7 +61,17 @@ pub(crate) fn splice(
     };
     let read = read::read(text, &limits)?;
     match metadata {
-        MetadataEdit::Add(node) => encrypt::splice(text, &read, replacements, Some(node)),
+        MetadataEdit::Add(node) => {
+            let blocks = vec![encrypt::Block::new(node)];
+            encrypt::splice(text, &read, replacements, &blocks)
+        }
+        MetadataEdit::Return(from) => {
+            let Some(from) = from.source.expose_str() else {
+                return Err(not_utf8());
+            };
+            let blocks = encrypt::blocks(from, &read::read(from, &limits)?)?;
+            encrypt::splice(text, &read, replacements, &blocks)
+        }
         MetadataEdit::Change(node) if replacements.is_empty() => {
             let mut edits = Edits::new();
             change::edits(text, &read, node, &mut edits)?;
@@ -69,7 +81,7 @@ pub(crate) fn splice(
             "internal",
             "values and metadata are changed one after the other",
         )),
-        MetadataEdit::Keep => encrypt::splice(text, &read, replacements, None),
+        MetadataEdit::Keep => encrypt::splice(text, &read, replacements, &[]),
         MetadataEdit::Cut => decrypt::splice(text, &read, replacements),
     }
 }

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::render::{Context, key, value};
+use super::{
+    assign,
+    render::{Context, key, value},
+};
 use crate::{
     error::Result,
     secret::Secret,
@@ -21,6 +24,8 @@ pub(crate) fn print(node: &Node, values: &BTreeMap<SiteId, PlainValue>) -> Resul
     let mut printer = Printer {
         values,
         text: Secret::default(),
+        indent: INDENT,
+        keeps_floats: false,
     };
     match node {
         Node::Map(items, _) | Node::List(items, _) if printer.is_empty(items) => {
@@ -32,9 +37,36 @@ pub(crate) fn print(node: &Node, values: &BTreeMap<SiteId, PlainValue>) -> Resul
     Ok(printer.text)
 }
 
+/// The lines of a plaintext mapping or list at `column`, without the last line break; the first one stands behind a dash
+/// where `behind_dash`. A float stays one.
+pub(super) fn block(
+    node: &Node,
+    column: usize,
+    indent: usize,
+    behind_dash: bool,
+) -> Result<Secret> {
+    let none = BTreeMap::new();
+    let mut printer = Printer {
+        values: &none,
+        text: Secret::default(),
+        indent,
+        keeps_floats: true,
+    };
+    if let Node::Map(items, _) | Node::List(items, _) = node {
+        printer.block(items, column, behind_dash)?;
+    }
+    let text = printer.text.expose();
+    Ok(Secret::new(
+        text.strip_suffix(b"\n").unwrap_or(text).to_vec(),
+    ))
+}
+
 struct Printer<'a> {
     values: &'a BTreeMap<SiteId, PlainValue>,
     text: Secret,
+    indent: usize,
+    /// Whether a float without a fraction is printed as one.
+    keeps_floats: bool,
 }
 
 impl<'a> Printer<'a> {
@@ -76,11 +108,11 @@ impl<'a> Printer<'a> {
         match node {
             Node::Map(items, _) | Node::List(items, _) if !self.is_empty(items) => {
                 self.text.push(b"\n");
-                self.block(items, (column / INDENT + 1) * INDENT, false)
+                self.block(items, (column / self.indent + 1) * self.indent, false)
             }
             _ => {
                 self.text.push(b" ");
-                self.single(node, Context::of_key(column, INDENT))
+                self.single(node, Context::of_key(column, self.indent))
             }
         }
     }
@@ -90,7 +122,7 @@ impl<'a> Printer<'a> {
             Node::Map(items, _) | Node::List(items, _) if !self.is_empty(items) => {
                 self.block(items, column + 2, true)
             }
-            _ => self.single(node, Context::of_dash(column, INDENT)),
+            _ => self.single(node, Context::of_dash(column, self.indent)),
         }
     }
 
@@ -118,6 +150,12 @@ impl<'a> Printer<'a> {
         else {
             return Ok(());
         };
+        if self.keeps_floats {
+            self.text
+                .push(assign::scalar(clear, context)?.join().expose());
+            self.text.push(b"\n");
+            return Ok(());
+        }
         let clear = match self.values.get(site) {
             Some(_) => None,
             None => plain_value(clear)?,
