@@ -191,7 +191,8 @@ pub(crate) fn clean(command: &mut Command) -> &mut Command {
     command
         .env("HOME", "/nonexistent")
         .env("XDG_CONFIG_HOME", "/nonexistent")
-        .env("STATE_DIRECTORY", "/nonexistent")
+        .env("XDG_STATE_HOME", "/dev/null/none")
+        .env_remove("STATE_DIRECTORY")
         .env_remove("NOTIFY_SOCKET")
         .env_remove("NO_COLOR")
         .stdin(Stdio::null())

@@ -41,7 +41,8 @@ impl History {
     /// Reads what is known of `repository`, and why that is nothing where something should be.
     pub(super) fn read(repository: &Path) -> (Self, Option<Error>) {
         let name = hex(&content_hash(repository.as_os_str().as_bytes()));
-        let file = directory().map(|directory| directory.join(format!("newest-{name}.json")));
+        let file =
+            files::state_directory().map(|directory| directory.join(format!("newest-{name}.json")));
         let (newest, problem) = match file.as_deref().map(read) {
             Some(Ok(newest)) => (newest, None),
             Some(Err(error)) => (BTreeMap::new(), Some(error)),
@@ -106,24 +107,6 @@ impl History {
         self.newest = written.newest;
         Ok(())
     }
-}
-
-/// As systemd gives it, or where such files are kept by custom.
-fn directory() -> Option<PathBuf> {
-    let variable = |name: &str| {
-        let value = std::env::var_os(name)?;
-        let first = value.as_bytes().split(|byte| *byte == b':').next()?;
-        let path = PathBuf::from(std::ffi::OsStr::from_bytes(first));
-        path.is_absolute().then_some(path)
-    };
-    if let Some(given) = variable("STATE_DIRECTORY") {
-        return Some(given);
-    }
-    if rustix::process::geteuid().is_root() {
-        return Some("/var/lib/secretsd".into());
-    }
-    let state = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
-    Some(state?.join("secretsd"))
 }
 
 fn read(file: &Path) -> Result<BTreeMap<String, String>> {

@@ -5,10 +5,12 @@ mod attributes;
 mod held;
 mod read;
 mod replace;
+mod state;
 mod trust;
 
 pub(crate) use attributes::keep_attributes;
 pub(crate) use held::Held;
 pub(crate) use read::{ReadLimit, read_any, read_open, read_regular, read_stream};
 pub(crate) use replace::{Replacing, replace, unwritable, write_output};
+pub(crate) use state::state_directory;
 pub(crate) use trust::{Trust, trust, trust_to_make_in};

@@ -2,7 +2,6 @@
 //! digests of encrypted files, no secrets.
 
 use std::{
-    env,
     ffi::OsStr,
     fs::{self, DirBuilder},
     os::unix::{ffi::OsStrExt as _, fs::DirBuilderExt as _},
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     error::{Error, Result},
-    files::{ReadLimit, Replacing, read_regular, replace},
+    files::{ReadLimit, Replacing, read_regular, replace, state_directory},
     repository::{ContentHash, Repository, content_hash},
 };
 
@@ -208,7 +207,12 @@ fn place(repository: &Repository) -> Result<(PathBuf, PathBuf)> {
         Error::new("repository", format!("cannot find the repository: {error}"))
             .with_file(repository.root())
     })?;
-    let directory = state_directory()?.join("rekey");
+    let directory = state_directory()
+        .ok_or_else(|| {
+            Error::new("journal", "there is no place for the journal")
+                .with_hint("set XDG_STATE_HOME or HOME")
+        })?
+        .join("rekey");
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -220,20 +224,6 @@ fn place(repository: &Repository) -> Result<(PathBuf, PathBuf)> {
         })?;
     let name = hex(&content_hash(root.as_os_str().as_bytes()));
     Ok((directory.join(format!("{name}.json")), root))
-}
-
-fn state_directory() -> Result<PathBuf> {
-    let absolute = |name: &str| {
-        let path = env::var_os(name).map(PathBuf::from);
-        path.filter(|path| path.is_absolute())
-    };
-    absolute("STATE_DIRECTORY")
-        .or_else(|| Some(absolute("XDG_STATE_HOME")?.join("secretsd")))
-        .or_else(|| Some(absolute("HOME")?.join(".local/state/secretsd")))
-        .ok_or_else(|| {
-            Error::new("journal", "there is no place for the journal")
-                .with_hint("set HOME or XDG_STATE_HOME")
-        })
 }
 
 fn hex(bytes: &[u8]) -> String {
