@@ -82,8 +82,17 @@ fn unwrap(metadata: &Metadata, identities: &Identities, most: Effort) -> Result<
             .find(|(of, _)| std::ptr::eq(*of, entry))
             .map(|(_, key)| key.duplicate()))
     })?;
+    let opened = groups.iter().filter_map(|group| match group.key.as_ref()? {
+        (Entry::Age { enc, .. }, _) => Some(enc.clone()),
+        (Entry::Other { .. }, _) => None,
+    });
+    let opened = opened.collect();
     let shares = groups.into_iter().map(|group| Some(group.key?.1)).collect();
-    Ok(InHand { key, shares })
+    Ok(InHand {
+        key,
+        shares,
+        opened,
+    })
 }
 
 /// How many groups must open; unknown where a file with several does not say.

@@ -69,6 +69,11 @@ impl Document {
         }
     }
 
+    /// The text of the file.
+    pub(crate) fn into_text(self) -> Secret {
+        self.parsed.source
+    }
+
     /// The file's format.
     pub(crate) fn format(&self) -> Format {
         self.format

@@ -9,7 +9,7 @@ use crate::{
     sops::{
         document::{Document, Opened, not_as_meant},
         encrypt::{Wrap, fresh_key},
-        format::{self, MetadataEdit, PlainValue, Replacement, edit::Edits},
+        format::{self, MetadataEdit, Parsed, PlainValue, Replacement, edit::Edits},
         metadata::{Entry, Metadata, Others, Renewed, Wrapped},
         selection::{Leaf, Selection, walk},
         shamir,
@@ -33,6 +33,8 @@ pub(crate) struct InHand {
     pub(crate) key: DataKey,
     /// Of each key group what was opened: the data key, or with several groups the group's share of it.
     pub(crate) shares: Vec<Option<Secret>>,
+    /// The wrapped keys that were opened for it.
+    pub(crate) opened: Vec<String>,
 }
 
 impl Opened<'_> {
@@ -55,15 +57,15 @@ impl Opened<'_> {
         in_hand: &InHand,
         recipients: &Recipients,
         wrap: &mut Wrap<'_>,
-    ) -> Result<Secret> {
+    ) -> Result<Document> {
         let metadata = &self.document.metadata;
         let named = names(metadata, recipients)?;
         let groups = match kept_shares(metadata, in_hand, &named) {
             Some(shares) => wrap_new(metadata, &named, &shares, wrap)?,
             None => wrap_all(&in_hand.key, &named, wrap)?,
         };
-        let source = &self.document.parsed.source;
-        let text = self.with_metadata(source, &groups, &named, Others::Stay, None)?;
+        let parsed = &self.document.parsed;
+        let text = self.with_metadata(parsed, &groups, &named, Others::Stay, None)?;
         self.verified(text, &in_hand.key, &named, Others::Stay)
     }
 
@@ -76,7 +78,7 @@ impl Opened<'_> {
         others: Others,
         lastmodified: &str,
         wrap: &mut Wrap<'_>,
-    ) -> Result<Secret> {
+    ) -> Result<Document> {
         let metadata = &self.document.metadata;
         let has_others = metadata
             .entries()
@@ -98,7 +100,9 @@ impl Opened<'_> {
             mac: cipher.encrypt(&mac, lastmodified)?,
         };
         let text = self.with_values(&cipher)?;
-        let text = self.with_metadata(&text, &groups, &named, others, Some(&renewed))?;
+        let Document { format, limits, .. } = self.document;
+        let parsed = format::read(*format, text, limits)?;
+        let text = self.with_metadata(&parsed, &groups, &named, others, Some(&renewed))?;
         self.verified(text, &key, &named, others)
     }
 
@@ -148,26 +152,22 @@ impl Opened<'_> {
 
     fn with_metadata(
         &self,
-        text: &Secret,
+        parsed: &Parsed,
         groups: &[Vec<Wrapped>],
         named: &Recipients,
         others: Others,
         renewed: Option<&Renewed<'_>>,
     ) -> Result<Secret> {
         let Document {
-            format,
-            limits,
-            metadata,
-            ..
+            format, metadata, ..
         } = self.document;
-        let parsed = format::read(*format, text.duplicate(), limits)?;
         let Some(node) = &parsed.metadata else {
             return Err(not_as_meant());
         };
         let new = metadata.rekeyed(node, groups, threshold(named), others, renewed)?;
         format::splice(
             *format,
-            &parsed,
+            parsed,
             &BTreeMap::new(),
             MetadataEdit::Change(&new),
         )
@@ -180,7 +180,7 @@ impl Opened<'_> {
         key: &DataKey,
         named: &Recipients,
         others: Others,
-    ) -> Result<Secret> {
+    ) -> Result<Document> {
         let Document {
             format,
             limits,
@@ -190,8 +190,7 @@ impl Opened<'_> {
         let wrong = |error: Error| {
             not_as_meant().with_hint(format!("the result could not be opened again: {error}"))
         };
-        let copy = text.duplicate();
-        let document = Document::parse(copy, *format, limits).map_err(wrong)?;
+        let document = Document::parse(text, *format, limits).map_err(wrong)?;
         let opened = document.open(key).map_err(wrong)?;
         let meant = verify::events(*format, &parsed.tree, &self.values);
         let same = meant == verify::events(*format, &document.parsed.tree, &opened.values)
@@ -199,7 +198,12 @@ impl Opened<'_> {
             && document.metadata.selection.text() == metadata.selection.text()
             && document.metadata.mac_only_encrypted == metadata.mac_only_encrypted
             && is_for(&document.metadata, metadata, named, others);
-        if same { Ok(text) } else { Err(not_as_meant()) }
+        drop(opened);
+        if same {
+            Ok(document)
+        } else {
+            Err(not_as_meant())
+        }
     }
 }
 

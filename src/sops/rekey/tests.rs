@@ -91,7 +91,11 @@ fn open(document: &Document, present: &[&str]) -> Result<InHand> {
         }
         _ => Ok(None),
     })?;
-    Ok(InHand { key, shares })
+    Ok(InHand {
+        key,
+        shares,
+        opened: Vec::new(),
+    })
 }
 
 fn change(
@@ -114,7 +118,7 @@ fn change(
         opened.rewrap(&in_hand, &recipients, &mut wrap)
     };
     let changed = changed.unwrap_or_else(|error| panic!("{text}: {error:?}"));
-    changed.expose_str().unwrap().to_owned()
+    changed.into_text().expose_str().unwrap().to_owned()
 }
 
 /// Lines of `left` that are not in `right`, each counted.
