@@ -7,6 +7,10 @@ use crate::error::Position;
 const AGE: &[u8] = b"AGE-SECRET-KEY-";
 /// Characters of an age key behind [`AGE`], its version included; post-quantum keys are longer.
 const AGE_LENGTH: usize = 59;
+/// `openssh-key-v1` and a zero, in base64 as far as that does not depend on what follows.
+const SSH_MAGIC: &[u8] = b"b3BlbnNzaC1rZXktdjEA";
+/// The same with the cipher `none` behind it.
+const SSH_UNENCRYPTED: &[u8] = b"b3BlbnNzaC1rZXktdjEAAAAABG5vbm";
 const PEM_START: &[u8] = b"-----BEGIN ";
 const PEM_END: &[u8] = b"PRIVATE KEY-----";
 
@@ -36,17 +40,16 @@ pub(super) fn find(content: &[u8]) -> Option<(&'static str, Position)> {
 fn age(line: &[u8]) -> Option<usize> {
     let at = memmem::find(line, AGE)?;
     let key = line.get(at + AGE.len()..)?;
-    let length = key
-        .iter()
-        .take_while(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || **byte == b'-')
-        .count();
+    let is_part = |byte: &&u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || **byte == b'-';
+    let length = key.iter().take_while(is_part).count();
     (length >= AGE_LENGTH).then_some(at)
 }
 
 fn pem(line: &[u8]) -> Option<(&'static str, usize)> {
     let at = memmem::find(line, PEM_START)?;
     let rest = line.get(at..)?.trim_ascii_end();
-    if !rest.ends_with(PEM_END) {
+    // One that is encrypted itself is not in clear.
+    if !rest.ends_with(PEM_END) || memmem::find(rest, b"ENCRYPTED").is_some() {
         return None;
     }
     let ssh = memmem::find(rest, b"OPENSSH").is_some();
@@ -60,10 +63,15 @@ fn pem(line: &[u8]) -> Option<(&'static str, usize)> {
     ))
 }
 
+/// The first line behind the header. OpenSSH names the cipher there, after 15 bytes of magic and a length.
 fn is_key_line(line: &[u8]) -> bool {
     let line = line.trim_ascii();
-    line.starts_with(b"Proc-Type:")
+    let starts_ssh = line.starts_with(SSH_MAGIC);
+    line.starts_with(b"Proc-Type:") && memmem::find(line, b"ENCRYPTED").is_none()
         || line.len() >= 16
+            && (!starts_ssh
+                || line.starts_with(SSH_UNENCRYPTED)
+                || line.len() < SSH_UNENCRYPTED.len())
             && line
                 .iter()
                 .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))
@@ -84,6 +92,9 @@ mod tests {
         );
         for text in [
             "AGE-SECRET-KEY-1...",
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIGbMFcGCSqGSIb3DQEFDTBKMCkG\n",
+            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n",
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0\n",
             "begins with -----BEGIN PRIVATE KEY-----\nand goes on",
             "-----BEGIN CERTIFICATE-----\nb3BlbnNzaC1rZXktdjEAAAAA\n",
             "-----BEGIN PRIVATE KEY-----",

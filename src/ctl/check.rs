@@ -55,7 +55,7 @@ pub(crate) struct Args {
     explain: Option<String>,
 
     /// Put the rules in the order that repairs unreachable rules, in place; shows the change first
-    #[arg(long, conflicts_with_all = ["staged", "since"])]
+    #[arg(long, conflicts_with_all = ["staged", "since", "paths"])]
     fix: bool,
 
     /// With --fix: show the change, and write nothing
@@ -119,6 +119,11 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         }
         _ => None,
     };
+    if let Some((done, name)) = &fixed
+        && format == Format::Human
+    {
+        done.print(name, args.dry_run, context)?;
+    }
     let (report, source) = match (&found.rules, &found.wrong_name) {
         (None, Some(wrong)) => {
             let name = Path::new(wrong.file_name().unwrap_or_default());
@@ -137,11 +142,6 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
             look(&place, request, limits)?
         }
     };
-    if let Some((done, name)) = &fixed
-        && format == Format::Human
-    {
-        done.print(name, args.dry_run, context)?;
-    }
     let output = &mut context.output;
     match format {
         Format::Json => {

@@ -52,12 +52,15 @@ pub(crate) fn look(repository: &Repository, path: &Path, limits: &Limits) -> Res
     Ok(Found::Encrypted(state(&document)))
 }
 
-/// Whether sops wrote the file, be it damaged since. In a file without structure the metadata must be there, too: it may
-/// be a text about sops.
+/// Whether sops wrote the file, be it damaged since. In a file without structure the metadata must be there, too, in JSON:
+/// it may be a text about sops, or a program that knows the format.
 pub(crate) fn is_encrypted(content: &[u8], format: Format) -> bool {
     let holds = |text: &[u8]| memmem::find(content, text).is_some();
     holds(b"ENC[AES256_GCM,data:")
-        && (format != Format::Binary || holds(b"\"sops\"") && holds(b"lastmodified"))
+        && (format != Format::Binary
+            || content.trim_ascii_start().starts_with(b"{")
+                && holds(b"\"sops\"")
+                && holds(b"lastmodified"))
 }
 
 /// What the metadata of a file say, in the words of the rules.
