@@ -203,7 +203,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand explain" -s v -l v
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand explain" -s q -l quiet -d 'Say nothing but errors'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -l done -d 'Take the values of this file off the list, although they have not changed' -r -F
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -l key -d 'Only this value, as \'["a"]["b"][0]\' (repeatable)' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -l key -d 'Only the value at this path, written as for sops set (repeatable)' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -l reason -d 'Why that is right; it is kept in the list' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F

@@ -30,7 +30,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH", requires = "reason")]
     done: Option<PathBuf>,
 
-    /// Only this value, as '["a"]["b"][0]' (repeatable)
+    /// Only the value at this path, written as for sops set (repeatable)
     #[arg(long, value_name = "EXPR", requires = "done")]
     key: Vec<String>,
 
