@@ -9,6 +9,8 @@
     reason = "a bench prints, and ends by panicking"
 )]
 
+mod figures;
+
 use std::{
     fmt::Write as _,
     fs,
@@ -19,6 +21,8 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+
+use figures::{median, row, threads, title};
 
 const FILES: usize = 10_000;
 const RULES: usize = 200;
@@ -37,35 +41,35 @@ fn main() {
     title(&format!("check {FILES} files against {RULES} rules"));
     let many = root.join("many");
     let files = repository(&many, FILES, RULES);
-    let floor = median(|| read_all(&files));
+    let floor = median(ROUNDS, || read_all(&files));
     row("floor: read the files", floor, None);
     row(
         "secretsctl check",
-        median(|| check(&many, &[])),
+        median(ROUNDS, || check(&many, &[])),
         Some(floor),
     );
     let one = "hosts/server-007/file-0007.yaml";
     row(
         "one PATH of them",
-        median(|| check(&many, &[one])),
+        median(ROUNDS, || check(&many, &[one])),
         Some(floor),
     );
     println!("  memory: {}", peak(&many));
     if git(&many, &["init", "--quiet"]) {
         row(
             "in Git, all untracked",
-            median(|| check(&many, &[])),
+            median(ROUNDS, || check(&many, &[])),
             Some(floor),
         );
         assert!(git(&many, &["add", "--all"]));
         row(
             "in Git, all tracked",
-            median(|| check(&many, &[])),
+            median(ROUNDS, || check(&many, &[])),
             Some(floor),
         );
         row(
             "--staged, all new",
-            median(|| check(&many, &["--staged"])),
+            median(ROUNDS, || check(&many, &["--staged"])),
             Some(floor),
         );
     }
@@ -73,14 +77,22 @@ fn main() {
     title(&format!("the order of {RULES} rules, without files"));
     let rules = root.join("rules");
     repository(&rules, 0, RULES);
-    row("secretsctl check", median(|| check(&rules, &[])), None);
+    row(
+        "secretsctl check",
+        median(ROUNDS, || check(&rules, &[])),
+        None,
+    );
 
     title("one file, one rule, from start to exit");
     let small = root.join("small");
     repository(&small, 1, 1);
-    row("secretsctl check", median(|| check(&small, &[])), None);
+    row(
+        "secretsctl check",
+        median(ROUNDS, || check(&small, &[])),
+        None,
+    );
     if git(&small, &["init", "--quiet"]) {
-        row("in Git", median(|| check(&small, &[])), None);
+        row("in Git", median(ROUNDS, || check(&small, &[])), None);
     }
 }
 
@@ -213,25 +225,4 @@ fn git(repository: &Path, args: &[&str]) -> bool {
         .current_dir(repository)
         .status();
     status.is_ok_and(|status| status.success())
-}
-
-fn threads() -> usize {
-    thread::available_parallelism().map_or(1, Into::into)
-}
-
-fn median(mut measure: impl FnMut() -> Duration) -> Duration {
-    let mut samples: Vec<_> = (0..ROUNDS).map(|_| measure()).collect();
-    samples.sort();
-    samples[ROUNDS / 2]
-}
-
-fn title(text: &str) {
-    println!("\n{text}");
-}
-
-fn row(what: &str, took: Duration, floor: Option<Duration>) {
-    let times = floor.map_or_else(String::new, |floor| {
-        format!("  {:.2}x", took.as_secs_f64() / floor.as_secs_f64())
-    });
-    println!("  {what:<40} {:>9.1} ms{times}", took.as_secs_f64() * 1e3);
 }

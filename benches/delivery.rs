@@ -9,6 +9,8 @@
     reason = "a bench prints, and ends by panicking"
 )]
 
+mod figures;
+
 use std::{
     fs,
     io::Read as _,
@@ -25,6 +27,8 @@ use aes_gcm::{
 };
 use age::secrecy::ExposeSecret as _;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+
+use figures::{median, row, threads, title};
 
 const FILES: usize = 100;
 const VALUES: usize = 10;
@@ -500,10 +504,6 @@ impl Drop for Running {
     }
 }
 
-fn threads() -> usize {
-    thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
 /// Generations live beside the link. As root secretsd may have mounted their file system.
 fn remove_runtime(runtime: &Path) {
     let generations = runtime.with_file_name(format!(
@@ -527,24 +527,4 @@ fn wait_until(mut done: impl FnMut() -> bool) {
         );
         thread::sleep(Duration::from_micros(200));
     }
-}
-
-fn median(rounds: usize, mut measure: impl FnMut() -> Duration) -> Duration {
-    let mut samples: Vec<Duration> = (0..rounds).map(|_| measure()).collect();
-    samples.sort();
-    samples[rounds / 2]
-}
-
-fn title(text: &str) {
-    println!("\n{text}");
-}
-
-fn row(what: &str, took: Duration, floor: Option<Duration>) {
-    let factor = floor.map_or_else(String::new, |floor| {
-        format!(
-            "  {:>6.2} x floor",
-            took.as_secs_f64() / floor.as_secs_f64()
-        )
-    });
-    println!("  {what:<58} {:>9.2} ms{factor}", took.as_secs_f64() * 1e3);
 }

@@ -9,6 +9,8 @@
     reason = "a bench prints, and ends by panicking"
 )]
 
+mod figures;
+
 use std::{
     fmt::Write as _,
     fs::{self, File},
@@ -25,6 +27,8 @@ use aes_gcm::{
     aes::Aes256,
 };
 use age::secrecy::ExposeSecret as _;
+
+use figures::{median, row, threads, title};
 
 const FILES: usize = 1_000;
 const VALUES: usize = 10;
@@ -242,25 +246,4 @@ impl Bench {
         let lines: Vec<&str> = text[start..end].lines().map(str::trim).collect();
         age::decrypt(&self.keys[0], lines.join("\n").as_bytes()).unwrap()
     }
-}
-
-fn threads() -> usize {
-    thread::available_parallelism().map_or(2, std::num::NonZero::get)
-}
-
-fn median(rounds: usize, mut measure: impl FnMut() -> Duration) -> Duration {
-    let mut samples: Vec<Duration> = (0..rounds).map(|_| measure()).collect();
-    samples.sort();
-    samples[samples.len() / 2]
-}
-
-fn title(text: &str) {
-    println!("\n{text}");
-}
-
-fn row(what: &str, took: Duration, floor: Option<Duration>) {
-    let times = floor.map_or_else(String::new, |floor| {
-        format!("  {:.2}x", took.as_secs_f64() / floor.as_secs_f64())
-    });
-    println!("  {what:<52} {:>9.1} ms{times}", took.as_secs_f64() * 1e3);
 }

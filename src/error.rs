@@ -36,6 +36,21 @@ impl Position {
     }
 }
 
+impl From<policy::rules::Position> for Position {
+    fn from(policy::rules::Position { line, column }: policy::rules::Position) -> Self {
+        Self { line, column }
+    }
+}
+
+impl From<&policy::yaml::YamlError> for Position {
+    fn from(error: &policy::yaml::YamlError) -> Self {
+        Self {
+            line: error.line,
+            column: error.column,
+        }
+    }
+}
+
 /// What went wrong. Built with [`Error::new`] and the `with_*` methods.
 #[derive(Clone, Debug)]
 pub(crate) struct Error {

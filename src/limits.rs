@@ -13,6 +13,16 @@ pub(crate) struct Limits {
     pub(crate) values: usize,
 }
 
+impl Limits {
+    /// Those of one YAML text.
+    pub(crate) fn of_yaml(&self) -> policy::yaml::Limits {
+        policy::yaml::Limits {
+            nesting: self.nesting,
+            nodes: self.values,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -302,6 +302,12 @@ impl Style {
     }
 }
 
+/// `1 file`, `2 files`.
+pub(crate) fn numbered(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
 /// The members of `error` in JSON, as the contract names them.
 pub(crate) fn describe(error: &Error) -> serde_json::Value {
     let mut members = serde_json::Map::new();

@@ -74,7 +74,7 @@ fn check(at: impl AsRef<Path>, args: &[&str]) -> Ran {
 }
 
 /// Severity, code and file of every finding but the note that there is no catch-all.
-fn found(ran: &Ran) -> Vec<String> {
+pub(crate) fn found(ran: &Ran) -> Vec<String> {
     let report = ran.json();
     let findings = report["findings"].as_array().unwrap().iter();
     findings

@@ -17,7 +17,7 @@ use std::{
 use rustix::fs::{CWD, Mode, mkfifoat};
 
 use crate::{
-    check_git::encrypted,
+    check_git::{encrypted, found},
     support::{Dir, Ran, clean, ctl, install, is_root, run},
 };
 
@@ -35,19 +35,6 @@ fn with_rules() -> Dir {
 
 fn check(dir: &Dir, args: &[&str]) -> Ran {
     run(ctl(["--json", "check"]).args(args).current_dir(dir.path()))
-}
-
-/// Severity, code and file of every finding but the note that there is no catch-all.
-fn found(ran: &Ran) -> Vec<String> {
-    let report = ran.json();
-    let findings = report["findings"].as_array().unwrap().iter();
-    findings
-        .filter(|finding| finding["code"] != "no-catch-all")
-        .map(|finding| {
-            let text = |name: &str| finding[name].as_str().unwrap().to_owned();
-            format!("{} {} {}", text("severity"), text("code"), text("file"))
-        })
-        .collect()
 }
 
 const CLEAR: &str = "error plaintext-file secrets/clear.yaml";

@@ -697,17 +697,28 @@ fn a_reboot_does_not_make_old_files_new() {
     reboot();
     let ran = once().expect(2);
     assert!(ran.stderr.contains("was delivered before"), "{ran}");
-    // Still after the next one, and what is damaged or cannot be written is said.
+    // Still after the next one, and after the old file was delivered while the guard was off.
     reboot();
     once().expect(2);
+    host.configure(secrets);
+    once().expect(0);
+    host.configure(&format!("rollback-guard: true\n{secrets}"));
+    let ran = once().expect(0);
+    assert!(ran.stderr.contains("was delivered before"), "{ran}");
     reboot();
-    host.sh("tee $D/run/state/newest-* < /dev/null").expect(0);
+    once().expect(2);
+    // What is damaged or cannot be written is said, and what is damaged stays to be looked at.
+    reboot();
+    host.sh("printf damaged | tee $D/run/state/newest-*")
+        .expect(0);
     let ran = once().expect(0);
     assert!(
         ran.stderr
             .contains("what the rollback guard knew is not used"),
         "{ran}"
     );
+    let kept = host.sh("cat $D/run/state/*.unread").expect(0);
+    assert_eq!(kept.text(), "damaged");
     reboot();
     let ran = host.once().expect(0);
     assert!(

@@ -36,39 +36,9 @@ type Counts = BTreeMap<&'static str, u64>;
 fn documents_beside_sops() {
     let Some(sops) = Sops::both() else { return };
     let (cases, first) = (number("SECRETSD_CASES", CASES), number("SECRETSD_SEED", 1));
-    let (next, counts, failures) = (
-        AtomicU64::new(0),
-        Mutex::new(Counts::new()),
-        Mutex::new(Vec::new()),
-    );
-    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let bench = Bench::new(&sops);
-                loop {
-                    let case = next.fetch_add(1, Ordering::Relaxed);
-                    if case >= cases || failures.lock().unwrap().len() > 10 {
-                        break;
-                    }
-                    let (seen, wrong) = bench.case(first + case);
-                    for kind in seen {
-                        *counts.lock().unwrap().entry(kind).or_default() += 1;
-                    }
-                    failures.lock().unwrap().extend(wrong);
-                }
-            });
-        }
+    let counts = over_all(&sops, "beside sops", cases, first, |bench, seed| {
+        bench.case(seed)
     });
-    let (counts, failures) = (counts.into_inner().unwrap(), failures.into_inner().unwrap());
-    let figures = format!("{cases} documents from seed {first}: {counts:#?}\n");
-    let _ = std::io::stderr().write_all(figures.as_bytes());
-    assert!(
-        failures.is_empty(),
-        "{} failures\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
     let refused = counts.get("we refuse to encrypt").copied().unwrap_or(0);
     assert!(
         refused * 10 <= cases,
@@ -111,7 +81,12 @@ fn over_all(
     let (counts, failures) = (counts.into_inner().unwrap(), failures.into_inner().unwrap());
     let figures = format!("{cases} documents {what} from seed {first}: {counts:#?}\n");
     let _ = std::io::stderr().write_all(figures.as_bytes());
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} failures\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
     counts
 }
 

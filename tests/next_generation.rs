@@ -3,7 +3,7 @@
 use std::{fs, process::Command, time::Duration};
 
 use crate::{
-    machine::{BY_RULES, Machine},
+    machine::{BY_RULES, Machine, User},
     support::{clean, run},
 };
 
@@ -163,6 +163,89 @@ fn a_kill_at_any_moment_leaves_last_good_values() {
             &versions[usize::try_from(round % 2).unwrap()],
         );
     }
+}
+
+#[test]
+fn a_value_whose_new_owner_is_refused_stays() {
+    let test = "a_value_whose_new_owner_is_refused_stays";
+    let Some(mut machine) = Machine::of(test, User::Nobody) else {
+        return;
+    };
+    machine.put("a.yaml", "x: of x\ny: of y\n");
+    let configure = |machine: &Machine, more: &str| {
+        machine.configure(&format!(
+            "secrets:\n  x: {{ file: a.yaml, key: x }}\n  y: {{ file: a.yaml, key: y{more} }}\n  z: {{ file: b.yaml, key: z }}\n"
+        ));
+    };
+    configure(&machine, "");
+    machine.put("b.yaml", "z: old\n");
+    machine.start();
+    expect_ready(&machine);
+    configure(&machine, ", owner: root");
+    machine.signal(rustix::process::Signal::HUP);
+    machine.expect_state("degraded");
+    machine.expect_delivered("y", "of y");
+    // Nor is it lost by a change of something else in the same file, or in another.
+    for (file, plain, name, value) in [
+        ("a.yaml", "x: new\ny: of y\n", "x", "new"),
+        ("b.yaml", "z: first\n", "z", "first"),
+        ("a.yaml", "x: newer\ny: of y\n", "x", "newer"),
+    ] {
+        expect_ready(&machine);
+        machine.put(file, plain);
+        machine.expect_delivered(name, value);
+        machine.expect_delivered("y", "of y");
+    }
+    expect_ready(&machine);
+    // Where it is not what was written, the rest of its file is there all the same.
+    let forged = machine.dir.join("run/secrets/y");
+    fs::remove_file(&forged).unwrap();
+    fs::write(&forged, "forged").unwrap();
+    machine.put("b.yaml", "z: second\n");
+    machine.expect_delivered("z", "second");
+    machine.expect_delivered("x", "newer");
+    let generation = fs::read_link(machine.dir.join("run/secrets")).unwrap();
+    assert!(generation.join("x").exists());
+    assert!(!generation.join("y").exists(), "a forged file is kept");
+    configure(&machine, "");
+    machine.expect_state("ok");
+    machine.expect_delivered("y", "of y");
+}
+
+#[test]
+fn a_switch_that_failed_leaves_nothing_that_a_restart_believes() {
+    let test = "a_switch_that_failed_leaves_nothing_that_a_restart_believes";
+    let Some(mut machine) = Machine::new(test) else {
+        return;
+    };
+    machine.configure(BY_RULES);
+    machine.put("a.yaml", "x: first\n");
+    machine.put("b.yaml", "x: of b\n");
+    machine.start();
+    expect_ready(&machine);
+    let block = machine.dir.join("run/.secrets.secretsd-new");
+    fs::create_dir(&block).unwrap();
+    // Twice: the second time nothing was begun, and the whole state is written.
+    for value in ["second", "third"] {
+        machine.put("a.yaml", &format!("x: {value}\n"));
+        assert_ne!(machine.ctl(&["reload"]).code(), 0);
+        machine.expect_delivered("a.yaml/x", "first");
+    }
+    let names = fs::read_dir(machine.dir.join("run/secrets.d"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let left: Vec<String> = names.filter(|name| name.ends_with("-2")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    fs::remove_dir(&block).unwrap();
+    machine.put("a.yaml", "x: last\n");
+    machine.expect_delivered("a.yaml/x", "last");
+    machine.kill();
+
+    fs::remove_file(machine.dir.join("host.txt")).unwrap();
+    machine.start();
+    assert_eq!(machine.delivered("a.yaml/x").as_deref(), Some("last"));
+    assert_eq!(machine.delivered("b.yaml/x").as_deref(), Some("of b"));
+    machine.expect_state("degraded");
 }
 
 /// Waits until nothing is left to do before the next change.

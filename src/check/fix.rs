@@ -3,7 +3,6 @@
 use policy::{
     order::{self, Order},
     rules::{self, Finding, Rules},
-    yaml,
 };
 
 use crate::{
@@ -42,11 +41,8 @@ pub(crate) fn plan(content: &[u8], limits: &Limits) -> Result<Option<Fix>> {
         Some(text) => (UTF8_MARK, text),
         None => ("", old),
     };
-    let yaml_limits = yaml::Limits {
-        nesting: limits.nesting,
-        nodes: limits.values,
-    };
-    let new = format!("{mark}{}", rules::reordered(text, suggested, yaml_limits)?);
+    let reordered = rules::reordered(text, suggested, limits.of_yaml())?;
+    let new = format!("{mark}{reordered}");
 
     let moved = parse_rules(new.as_bytes(), limits)?;
     let after = order::analyse(&moved, &[]);

@@ -14,7 +14,7 @@ use crate::{
         self, Finding, Report, Request, View,
         codes::{CODES, Code},
     },
-    error::{Error, Position, Result},
+    error::{Error, Result},
     identity::identity_files,
     limits::Limits,
     output::Outcome,
@@ -187,10 +187,7 @@ fn look(
             {
                 Some(found) => Error::new("no-rules", no_rules().message)
                     .with_file(&place.file)
-                    .with_position(Position {
-                        line: found.position.line,
-                        column: found.position.column,
-                    })
+                    .with_position(found.position.into())
                     .with_hint(found.hint.unwrap_or_default()),
                 None => no_rules().with_file(&place.file),
             },

@@ -12,13 +12,13 @@ use super::{
     check::left_out,
     desired::{ByRules, Named, Unit, Wanted, source_of},
     guard::fingerprint,
-    state::{FileRecord, hex},
+    state::FileRecord,
     work::Work,
 };
 use crate::{
     config::{Layout, unsafe_part, unsafe_path},
     error::{Error, Result},
-    repository::content_hash,
+    repository::{content_hash, hex},
     secret::Secret,
     sops::{
         Leaf, Step,

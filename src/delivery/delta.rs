@@ -39,6 +39,8 @@ pub(super) fn write(
         outputs: difference(&old.outputs, &new.outputs),
         degraded: new.degraded.clone(),
     };
+    // A switch to this number may have failed before; what it left in full would be preferred.
+    Memory::remove(runtime, number)?;
     write_json(runtime, &format!("{PREFIX}{number}"), &delta)
 }
 

@@ -12,13 +12,12 @@ use super::{
     generation::Attributes,
     owners::Owners,
     seen::{SeenFiles, look},
-    state::hex,
 };
 use crate::{
     config::{Config, Layout, SecretEntry, Settings, TemplateContent, TemplateEntry, unsafe_path},
     error::{Error, Result},
     files::Trust,
-    repository::content_hash,
+    repository::{content_hash, hex},
     sops::format::Format,
 };
 

@@ -34,19 +34,11 @@ pub(super) struct Draft<'r> {
     runtime: &'r Runtime,
     pub(super) directory: OwnedFd,
     made: Mutex<HashSet<String>>,
-    /// Where it was begun with the files of the generation before.
-    begun: Option<Begun>,
+    /// Where it was begun with the files of the generation before: what has no such file any more, because it was taken
+    /// back or written anew.
+    begun: Option<Mutex<HashSet<String>>>,
     /// Whether its directory stays when this is dropped.
     stays: bool,
-}
-
-/// What has become of the files that a draft was begun with.
-#[derive(Default)]
-struct Begun {
-    /// Taken back before anything was written.
-    cleared: HashSet<String>,
-    /// Written since, in place of what was there.
-    written: Mutex<HashSet<String>>,
 }
 
 /// A file that was put into a generation.
@@ -98,12 +90,12 @@ impl<'r> Draft<'r> {
             begun: None,
             stays: false,
         };
-        let mut begun = Begun::default();
+        let mut touched = HashSet::new();
         for location in stale {
             draft.clear(location)?;
-            begun.cleared.insert(location.to_owned());
+            touched.insert(location.to_owned());
         }
-        draft.begun = Some(begun);
+        draft.begun = Some(Mutex::new(touched));
         Ok(draft)
     }
 
@@ -146,11 +138,8 @@ impl<'r> Draft<'r> {
         attributes: &Attributes,
     ) -> Result<Fingerprint, Refused> {
         self.make_directories(location)?;
-        if let Some(begun) = &self.begun {
-            let mut written = begun.written.lock().unwrap_or_else(PoisonError::into_inner);
-            if written.insert(location.to_owned()) && !begun.cleared.contains(location) {
-                self.discard(location);
-            }
+        if self.touch(location) {
+            self.unlink(location);
         }
         let failed = |error: Errno| self.refused(location, error);
         let flags =
@@ -160,7 +149,7 @@ impl<'r> Draft<'r> {
         let result = self.fill(file, content, attributes);
         result.map_err(|error| {
             // A half-written file must not be taken for a value.
-            let _ = rustix::fs::unlinkat(&self.directory, location, AtFlags::empty());
+            self.unlink(location);
             match error {
                 Errno::PERM => Refused::File(
                     Error::new(
@@ -208,9 +197,7 @@ impl<'r> Draft<'r> {
         attributes: &Attributes,
     ) -> Result<bool, Refused> {
         // What it was begun with was looked at then, and is looked at again after this change.
-        if let Some(begun) = &self.begun
-            && !begun.cleared.contains(location)
-        {
+        if self.has_from_before(location) {
             return Ok(true);
         }
         if !previous.has(location, fingerprint, attributes) {
@@ -294,7 +281,28 @@ impl<'r> Draft<'r> {
 
     /// Takes a file back.
     pub(super) fn discard(&self, location: &str) {
+        self.touch(location);
+        self.unlink(location);
+    }
+
+    fn unlink(&self, location: &str) {
         let _ = rustix::fs::unlinkat(&self.directory, location, AtFlags::empty());
+    }
+
+    /// Whether the file that it was begun with is there.
+    fn has_from_before(&self, location: &str) -> bool {
+        self.begun.as_ref().is_some_and(|touched| {
+            let touched = touched.lock().unwrap_or_else(PoisonError::into_inner);
+            !touched.contains(location)
+        })
+    }
+
+    /// The file that it was begun with does not count any more. Answers whether it did.
+    fn touch(&self, location: &str) -> bool {
+        self.begun.as_ref().is_some_and(|touched| {
+            let mut touched = touched.lock().unwrap_or_else(PoisonError::into_inner);
+            touched.insert(location.to_owned())
+        })
     }
 
     /// A handle to read files of this generation with.

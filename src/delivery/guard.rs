@@ -11,9 +11,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Inputs,
-    state::{FileRecord, Memory, hex},
+    state::{FileRecord, Memory},
 };
-use crate::{clock, error::Error, secret::DataKey};
+use crate::{clock, error::Error, repository::hex, secret::DataKey};
 
 const HINT: &str = "if this is meant, say `accept-old: true` where the secret is configured";
 
@@ -133,7 +133,8 @@ fn copied(other: &str) -> Error {
     )
 }
 
-fn is_older(new: &str, known: &str) -> bool {
+/// Whether `new` is an earlier time than `known`; what is no time is neither.
+pub(super) fn is_older(new: &str, known: &str) -> bool {
     match (clock::parse(new), clock::parse(known)) {
         (Some(new), Some(known)) => new < known,
         _ => false,

@@ -10,11 +10,14 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::state::{FileRecord, Memory, hex};
+use super::{
+    guard::is_older,
+    state::{FileRecord, Memory},
+};
 use crate::{
     error::{Error, Result},
     files::{self, ReadLimit, Replacing, Trust},
-    repository::content_hash,
+    repository::{content_hash, hex},
 };
 
 const LIMIT: ReadLimit = ReadLimit {
@@ -27,6 +30,8 @@ pub(super) struct History {
     repository: PathBuf,
     /// Absent where there is no place for it.
     file: Option<PathBuf>,
+    /// Whether what is there could not be read.
+    unread: bool,
     newest: BTreeMap<String, String>,
 }
 
@@ -51,6 +56,7 @@ impl History {
         let history = Self {
             repository: repository.to_owned(),
             file,
+            unread: problem.is_some(),
             newest,
         };
         (history, problem)
@@ -61,27 +67,32 @@ impl History {
         self.repository == repository
     }
 
-    /// Adds to `memory` what it does not know by itself.
+    /// Adds to `memory` what it does not know by itself. It may know older things only: what was delivered while the
+    /// guard was off.
     pub(super) fn recall(&self, memory: &mut Memory) {
         for (file, newest) in &self.newest {
-            memory
+            let record = memory
                 .files
                 .entry(file.clone())
                 .or_insert_with(|| FileRecord {
                     origin: file.clone(),
-                    lastmodified: newest.clone(),
                     ..FileRecord::default()
                 });
+            if is_newer(newest, &record.lastmodified) {
+                record.lastmodified.clone_from(newest);
+            }
         }
     }
 
     /// Writes what `memory` knows, where it is something new.
     pub(super) fn record(&mut self, memory: &Memory) -> Result<()> {
-        let known = memory.files.iter();
-        let known = known.filter(|(_, record)| !record.lastmodified.is_empty());
-        let newest: BTreeMap<String, String> = known
-            .map(|(file, record)| (file.clone(), record.lastmodified.clone()))
-            .collect();
+        let mut newest = self.newest.clone();
+        for (file, record) in &memory.files {
+            let known = newest.get(file).map_or("", String::as_str);
+            if is_newer(&record.lastmodified, known) {
+                newest.insert(file.clone(), record.lastmodified.clone());
+            }
+        }
         if newest == self.newest {
             return Ok(());
         }
@@ -96,6 +107,11 @@ impl History {
             repository: self.repository.clone(),
             newest,
         };
+        if self.unread {
+            // Somebody may yet find out what it knew.
+            let _ = fs::rename(file, file.with_extension("unread"));
+            self.unread = false;
+        }
         write(file, &written).map_err(|error| {
             Error::new(
                 "no-history",
@@ -107,6 +123,14 @@ impl History {
         self.newest = written.newest;
         Ok(())
     }
+}
+
+/// Whether `new` is a later time than `known`; any time is later than none.
+fn is_newer(new: &str, known: &str) -> bool {
+    if known.is_empty() {
+        return !new.is_empty();
+    }
+    is_older(known, new)
 }
 
 fn read(file: &Path) -> Result<BTreeMap<String, String>> {

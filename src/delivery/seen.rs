@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, path::Path, time::SystemTime};
 
-use super::{Inputs, state::hex};
+use super::Inputs;
 use crate::{
     error::{Error, Result},
-    repository::{ContentHash, Stamp, content_hash},
+    repository::{ContentHash, Stamp, content_hash, hex},
     sops::{document::Document, format::Format, metadata::Entry},
 };
 

@@ -145,13 +145,16 @@ impl Settling<'_> {
             .last()
             .map_or(1, |last| last.saturating_add(1));
         let base = self.remember_as(number, draft.is_begun(), old)?;
-        let committed = draft.commit(number)?;
-        if let Err(error) = self.runtime.switch_to(number) {
-            // The next start would remove it too.
+        let committed = draft.commit(number).and_then(|committed| {
+            self.runtime.switch_to(number)?;
+            Ok(committed)
+        });
+        if committed.is_err() {
+            // The next start would remove it too; the next switch takes the same number.
             let _ = removal::remove(self.runtime, number);
-            return Err(error);
+            let _ = Memory::remove(self.runtime, number);
         }
-        *self.previous = Some(committed);
+        *self.previous = Some(committed?);
         *self.base = base;
         Ok(())
     }

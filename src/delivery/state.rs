@@ -21,7 +21,7 @@ use super::{
     generation::{Attributes, Fingerprint},
     runtime::{Runtime, generation_number, unusable},
 };
-use crate::error::Result;
+use crate::{error::Result, repository::hex};
 
 const PREFIX: &str = ".state-";
 const TEMPORARY: &str = ".state.new";
@@ -233,6 +233,16 @@ impl Memory {
         Ok(())
     }
 
+    /// Forgets what is remembered of generation `number`.
+    pub(super) fn remove(runtime: &Runtime, number: u64) -> Result<()> {
+        for prefix in [PREFIX, delta::PREFIX] {
+            remove_file(runtime, &format!("{prefix}{number}")).map_err(|error| {
+                unusable(&runtime.base, format!("cannot be cleaned up: {error}"))
+            })?;
+        }
+        Ok(())
+    }
+
     /// Removes what is remembered of generations that `keep` does not name.
     pub(super) fn prune(runtime: &Runtime, keep: impl Fn(u64) -> bool) -> Result<()> {
         let failed =
@@ -291,15 +301,4 @@ fn remove_file(runtime: &Runtime, name: &str) -> rustix::io::Result<()> {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }

@@ -144,7 +144,7 @@ impl Work<'_> {
 
     fn keep_template(&self, work: &TemplateWork<'_>, cause: Error) -> Result<Done> {
         Ok(match self.last_good_of(&work.wanted)? {
-            Some((record, placed)) => done(work, Some(record), placed, Some(cause)),
+            Some(kept) => done(work, Some(kept.record), kept.placed, Some(cause)),
             None => done(work, None, Placed::default(), Some(cause)),
         })
     }

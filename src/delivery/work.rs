@@ -8,6 +8,7 @@ use super::{
     contents::{Contents, Value},
     desired::{Unit, Wanted},
     draft::{Draft, Placed, Refused},
+    generation::Attributes,
     guard::Guard,
     state::{FileRecord, OutputRecord},
 };
@@ -42,6 +43,14 @@ pub(super) struct Done {
     pub(super) new_content: bool,
     /// Why it is degraded, if it is.
     pub(super) cause: Option<Box<Error>>,
+}
+
+/// A value that was delivered before, in the generation that is being written.
+pub(super) struct Kept {
+    pub(super) record: Arc<OutputRecord>,
+    pub(super) placed: Placed,
+    /// Why it has not the owner that is wanted now.
+    refused: Option<Box<Error>>,
 }
 
 /// What came of one file of the repository.
@@ -166,10 +175,7 @@ impl Work<'_> {
     }
 
     /// Takes over what was delivered before, with the owner and mode that are wanted now where that is possible.
-    pub(super) fn last_good_of(
-        &self,
-        wanted: &Wanted,
-    ) -> Result<Option<(Arc<OutputRecord>, Placed)>> {
+    pub(super) fn last_good_of(&self, wanted: &Wanted) -> Result<Option<Kept>> {
         let (Some(record), Some(previous)) =
             (self.memory.outputs.get(&wanted.location), self.previous)
         else {
@@ -178,36 +184,27 @@ impl Work<'_> {
         if record.name != wanted.name {
             return Ok(None);
         }
-        let attributes = wanted
-            .attributes
-            .as_ref()
-            .map_or(record.attributes(), |attributes| *attributes);
-        match self.draft.keep(
-            previous,
-            &wanted.location,
-            &record.fingerprint(),
-            &record.attributes(),
-            &attributes,
-        ) {
-            Ok(Some(placed)) => Ok(Some((record.moved(placed.fingerprint, attributes), placed))),
-            Ok(None) => Ok(None),
+        let before = record.attributes();
+        let keep = |attributes: &Attributes| {
+            let fingerprint = record.fingerprint();
+            let location = &wanted.location;
+            self.draft
+                .keep(previous, location, &fingerprint, &before, attributes)
+        };
+        let kept = |placed: Placed, attributes: Attributes, refused: Option<Error>| Kept {
+            record: record.moved(placed.fingerprint, attributes),
+            placed,
+            refused: refused.map(Box::new),
+        };
+        let attributes = *wanted.attributes.as_ref().unwrap_or(&before);
+        match keep(&attributes) {
+            Ok(placed) => Ok(placed.map(|placed| kept(placed, attributes, None))),
             // The wanted owner cannot be had; the value is kept for the owner that it has.
-            Err(Refused::File(_)) => {
-                let old = record.attributes();
-                match self.draft.keep(
-                    previous,
-                    &wanted.location,
-                    &record.fingerprint(),
-                    &old,
-                    &old,
-                ) {
-                    Ok(placed) => {
-                        Ok(placed.map(|placed| (record.moved(placed.fingerprint, old), placed)))
-                    }
-                    Err(Refused::File(_)) => Ok(None),
-                    Err(Refused::All(error)) => Err(error),
-                }
-            }
+            Err(Refused::File(refused)) => match keep(&before) {
+                Ok(placed) => Ok(placed.map(|placed| kept(placed, before, Some(refused)))),
+                Err(Refused::File(_)) => Ok(None),
+                Err(Refused::All(error)) => Err(error),
+            },
             Err(Refused::All(error)) => Err(error),
         }
     }
@@ -215,7 +212,11 @@ impl Work<'_> {
     fn last_good(&self, unit: &Unit, wanted: Wanted, cause: Option<Box<Error>>) -> Result<Done> {
         let cause = cause.or_else(|| wanted.attributes.as_ref().err().cloned());
         Ok(match self.last_good_of(&wanted)? {
-            Some((record, placed)) => self.done(unit, wanted, Some(record), &placed, cause),
+            Some(Kept {
+                record,
+                placed,
+                refused,
+            }) => self.done(unit, wanted, Some(record), &placed, cause.or(refused)),
             None => self.done(unit, wanted, None, &Placed::default(), cause),
         })
     }

@@ -8,7 +8,7 @@ use std::{
 
 use rustix::fs::{FlockOperation, OFlags};
 
-use super::{ReadLimit, Replacing, read_open, replace};
+use super::{ReadLimit, Replacing, check_one_name, read_open, replace};
 use crate::{
     error::{Error, Result},
     secret::Secret,
@@ -57,11 +57,7 @@ impl Held {
             if (ours.dev(), ours.ino()) != (now.dev(), now.ino()) {
                 continue;
             }
-            if now.nlink() > 1 {
-                let message =
-                    "the file has more than one name (hard links), and only this one would change";
-                return Err(Error::new("hard-link", message).with_hint("make it a file of its own"));
-            }
+            check_one_name(now.nlink())?;
             let content = read_open(file.try_clone().map_err(failed)?, limit)?;
             return Ok((Self { path, file }, content));
         }

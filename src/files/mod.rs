@@ -3,6 +3,7 @@
 
 mod attributes;
 mod held;
+mod names;
 mod read;
 mod replace;
 mod state;
@@ -10,6 +11,7 @@ mod trust;
 
 pub(crate) use attributes::keep_attributes;
 pub(crate) use held::Held;
+pub(crate) use names::check_one_name;
 pub(crate) use read::{ReadLimit, read_any, read_open, read_regular, read_stream};
 pub(crate) use replace::{Replacing, replace, unwritable, write_output};
 pub(crate) use state::state_directory;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     error::{Error, Result},
     files::{ReadLimit, Replacing, read_regular, replace, state_directory},
-    repository::{ContentHash, Repository, content_hash},
+    repository::{ContentHash, Repository, content_hash, hex},
 };
 
 /// A journal of more files than any limit allows.
@@ -224,10 +224,6 @@ fn place(repository: &Repository) -> Result<(PathBuf, PathBuf)> {
         })?;
     let name = hex(&content_hash(root.as_os_str().as_bytes()));
     Ok((directory.join(format!("{name}.json")), root))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

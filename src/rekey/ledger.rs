@@ -14,7 +14,7 @@ use policy::yaml::{self, Content, NodeId, Stream};
 use crate::{
     error::{Error, Position, Result},
     limits::Limits,
-    repository::{LEDGER, Repository, content_hash},
+    repository::{LEDGER, Repository, content_hash, hex},
     sops::{document::Document, metadata::Entry},
 };
 
@@ -82,10 +82,7 @@ impl Texts {
 
 fn digest(text: &str) -> String {
     let hash = content_hash(text.as_bytes());
-    hash.iter()
-        .take(DIGEST)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(hash.get(..DIGEST).unwrap_or_default())
 }
 
 impl Exposed {
@@ -147,16 +144,10 @@ impl Ledger {
     }
 
     fn parse(text: &str, limits: &Limits) -> Result<Self> {
-        let limits = yaml::Limits {
-            nesting: limits.nesting,
-            nodes: limits.values,
-        };
-        let stream = yaml::parse_first(text, limits).map_err(|error| {
+        let stream = yaml::parse_first(text, limits.of_yaml()).map_err(|error| {
+            let position = Position::from(&error);
             Error::new("ledger", error.message)
-                .with_position(Position {
-                    line: error.line,
-                    column: error.column,
-                })
+                .with_position(position)
                 .with_hint("the list was damaged, or a merge left its marks; correct it or restore it from its history")
         })?;
         let Some(document) = stream.documents.first() else {

@@ -15,11 +15,6 @@ mod transaction;
 use std::{
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
 };
 
 use policy::pattern::text_as_go_sees_it;
@@ -32,6 +27,7 @@ use crate::{
     identity::Effort,
     repository::{ContentHash, LEDGER, Repository, Stamp, content_hash},
     secret::Secret,
+    survey::each_in_parallel,
 };
 use edit::Edited;
 use ledger::Ledger;
@@ -79,35 +75,17 @@ pub(crate) fn prepare(
     let due: Vec<usize> = (0..files.len())
         .filter(|&number| files.get(number).is_some_and(File::is_due))
         .collect();
-    let next = AtomicUsize::new(0);
-    let results = Mutex::new(Vec::new());
     let shared: &[File<'_>] = files;
-    let work = || {
-        while !interrupted() {
-            let Some(&number) = due.get(next.fetch_add(1, Ordering::Relaxed)) else {
-                return;
-            };
-            let Some(file) = shared.get(number) else {
-                return;
-            };
-            let result = tools.edit(file, Effort::Software);
-            if result.is_ok() {
-                progress.edited(&file.path);
-            }
-            let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
-            results.push((number, result));
+    let results = each_in_parallel(&due, |&number| {
+        let file = shared.get(number).filter(|_| !interrupted())?;
+        let result = tools.edit(file, Effort::Software);
+        if result.is_ok() {
+            progress.edited(&file.path);
         }
-    };
-    thread::scope(|scope| {
-        for _ in 1..transaction::processors().min(due.len()) {
-            scope.spawn(work);
-        }
-        work();
+        Some((number, result))
     });
-    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.sort_by_key(|(number, _)| *number);
     let mut prepared = Prepared::default();
-    for (number, mut result) in results {
+    for (number, mut result) in results.into_iter().flatten() {
         if interrupted() {
             break;
         }

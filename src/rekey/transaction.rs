@@ -4,7 +4,6 @@
 
 use std::{
     collections::BTreeSet,
-    num::NonZero,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
@@ -175,11 +174,6 @@ fn sync_directories(repository: &Repository, changes: &[Change]) -> Result<()> {
                 .unwrap_or_else(|cause| std::panic::resume_unwind(cause))
         })
     })
-}
-
-/// How many processors there are, for work that does not wait.
-pub(crate) fn processors() -> usize {
-    thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 pub(crate) fn interruption() -> Error {

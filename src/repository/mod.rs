@@ -191,6 +191,17 @@ pub(crate) fn content_hash(content: &[u8]) -> ContentHash {
     Sha256::digest(content).into()
 }
 
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
 fn cannot_open(error: Errno) -> Error {
     match error {
         Errno::NOENT => Error::new("file-missing", "there is no such file"),

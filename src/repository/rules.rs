@@ -51,18 +51,12 @@ pub(crate) fn no_rules() -> Error {
 /// Parses the rules. The error does not name the file.
 pub(crate) fn parse_rules(content: &[u8], limits: &Limits) -> Result<Rules> {
     let text = yaml::decode(content).map_err(|error| {
+        let position = Position::from(&error);
         Error::new("invalid-rules", error.message)
-            .with_position(Position {
-                line: error.line,
-                column: error.column,
-            })
+            .with_position(position)
             .with_hint("save the file as UTF-8")
     })?;
-    let limits = yaml::Limits {
-        nesting: limits.nesting,
-        nodes: limits.values,
-    };
-    Ok(Rules::parse_with(&text, limits)?)
+    Ok(Rules::parse_with(&text, limits.of_yaml())?)
 }
 
 impl From<RulesError> for Error {

@@ -47,13 +47,7 @@ impl Repository {
         let at = |error: Error| error.with_file(&self.root.join(path));
         let file = self.open_beneath(path, OFlags::PATH).map_err(at)?;
         let status = rustix::fs::fstat(&file).map_err(|error| at(cannot_open(error)))?;
-        if status.st_nlink > 1 {
-            let message =
-                "the file has more than one name (hard links), and only this one would change";
-            return Err(at(
-                Error::new("hard-link", message).with_hint("make it a file of its own")
-            ));
-        }
+        files::check_one_name(status.st_nlink).map_err(at)?;
         let (directory, _) = self.parent(path)?;
         match rustix::fs::accessat(
             &directory,

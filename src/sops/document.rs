@@ -277,9 +277,7 @@ impl Opened<'_> {
         if *format == Format::Binary {
             return Ok(text);
         }
-        let again = format::read(*format, text, limits).map_err(|error| {
-            not_as_meant().with_hint(format!("the result could not be read again: {error}"))
-        })?;
+        let again = format::read(*format, text, limits).map_err(not_read_again)?;
         let meant = verify::events(*format, &parsed.tree, &self.values);
         if again.metadata.is_some()
             || meant != verify::events(*format, &again.tree, &BTreeMap::new())
@@ -292,6 +290,16 @@ impl Opened<'_> {
     pub(super) fn parsed(&self) -> &Parsed {
         &self.document.parsed
     }
+}
+
+/// The result of an edit is no text of its format.
+pub(super) fn not_read_again(error: Error) -> Error {
+    not_as_meant().with_hint(format!("the result could not be read again: {error}"))
+}
+
+/// The result of an edit does not open with its own key.
+pub(super) fn not_opened_again(error: Error) -> Error {
+    not_as_meant().with_hint(format!("the result could not be opened again: {error}"))
 }
 
 pub(super) fn not_as_meant() -> Error {

@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     secret::{DataKey, Secret},
     sops::{
-        document::{Document, Opened, not_as_meant},
+        document::{Document, Opened, not_as_meant, not_opened_again, not_read_again},
         encrypt::{Sealed, encrypt_values},
         format::{self, Format, MetadataEdit, Parsed, PlainValue},
         metadata::Renewed,
@@ -163,9 +163,7 @@ impl Opened<'_> {
     /// `text` with another MAC and time. Everything else of its metadata stays.
     fn renewed(&self, text: Secret, renewed: &Renewed<'_>) -> Result<Secret> {
         let Document { format, limits, .. } = self.document;
-        let parsed = format::read(*format, text, limits).map_err(|error| {
-            not_as_meant().with_hint(format!("the result could not be read again: {error}"))
-        })?;
+        let parsed = format::read(*format, text, limits).map_err(not_read_again)?;
         let Some(node) = &parsed.metadata else {
             return Err(not_as_meant());
         };
@@ -182,11 +180,8 @@ impl Opened<'_> {
     /// The result, when it opens and means what was asked for, and its metadata says what it said before.
     fn verify_edited(&self, meant: &Parsed, text: Secret, key: &DataKey) -> Result<Secret> {
         let Document { format, limits, .. } = self.document;
-        let wrong = |error: Error| {
-            not_as_meant().with_hint(format!("the result could not be opened again: {error}"))
-        };
-        let document = Document::parse(text, *format, limits).map_err(wrong)?;
-        let opened = document.open(key).map_err(wrong)?;
+        let document = Document::parse(text, *format, limits).map_err(not_opened_again)?;
+        let opened = document.open(key).map_err(not_opened_again)?;
         let is_same = verify::events(*format, &meant.tree, &BTreeMap::new())
             == verify::events(*format, &document.parsed.tree, &opened.values);
         let same_metadata = match (&self.parsed().metadata, &document.parsed.metadata) {

@@ -7,7 +7,7 @@ use crate::{
     limits::Limits,
     secret::{DataKey, Secret},
     sops::{
-        document::{Document, not_as_meant},
+        document::{Document, not_as_meant, not_opened_again},
         format::{self, Format, MetadataEdit, Parsed, PlainValue, Replacement},
         mac::Mac,
         metadata::NewMetadata,
@@ -200,11 +200,8 @@ fn verify_encrypted(
     key: &DataKey,
     limits: &Limits,
 ) -> Result<String> {
-    let wrong = |error: Error| {
-        not_as_meant().with_hint(format!("the result could not be opened again: {error}"))
-    };
-    let document = Document::parse(text, format, limits).map_err(wrong)?;
-    let opened = document.open(key).map_err(wrong)?;
+    let document = Document::parse(text, format, limits).map_err(not_opened_again)?;
+    let opened = document.open(key).map_err(not_opened_again)?;
     let meant = verify::events(format, &parsed.tree, &BTreeMap::new());
     if meant != verify::events(format, &document.parsed.tree, &opened.values) {
         return Err(not_as_meant());

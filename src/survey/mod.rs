@@ -25,8 +25,8 @@ use crate::{
     sops::{document::Document, format::Format, metadata::Entry},
 };
 
-/// Files that a thread takes at once.
-const STRETCH: usize = 32;
+/// Items that a thread takes at once at the most.
+const MOST_AT_ONCE: usize = 32;
 
 /// What one file is.
 pub(crate) enum Found {
@@ -114,21 +114,23 @@ pub(crate) fn in_parallel<T: Send, F: FnMut(usize) -> T>(
     count: usize,
     start: impl Fn() -> F + Sync,
 ) -> Vec<T> {
+    let threads = available_parallelism().map_or(1, NonZero::get);
+    // Few items are shared out, too: a few large files are as much work as many small ones.
+    let stretch = count.div_ceil(threads * 4).clamp(1, MOST_AT_ONCE);
     let next = AtomicUsize::new(0);
     let work = || {
         let mut each = start();
         let mut done = Vec::new();
         loop {
-            let from = next.fetch_add(STRETCH, Ordering::Relaxed);
+            let from = next.fetch_add(stretch, Ordering::Relaxed);
             if from >= count {
                 return done;
             }
-            let stretch = from..count.min(from + STRETCH);
-            done.extend(stretch.map(|at| (at, each(at))));
+            let taken = from..count.min(from + stretch);
+            done.extend(taken.map(|at| (at, each(at))));
         }
     };
-    let threads = available_parallelism().map_or(1, NonZero::get);
-    let helpers = threads.min(count.div_ceil(STRETCH)).saturating_sub(1);
+    let helpers = threads.min(count.div_ceil(stretch)).saturating_sub(1);
     let mut done = thread::scope(|scope| {
         let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
         let mut done = work();

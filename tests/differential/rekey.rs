@@ -1,16 +1,9 @@
 //! Random documents that sops encrypted get a recipient and lose one. Both versions of sops open the results as they
 //! opened the document before, and the removed key does not.
 
-use std::{
-    fs,
-    io::Write as _,
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::fs;
 
-use super::{Bench, Counts, Report, number};
+use super::{Bench, Report, number, over_all};
 use crate::support::{AgeKey, Ran, Sops, ctl, run};
 
 /// Documents in a run of all tests.
@@ -23,40 +16,15 @@ fn rekeyed_documents_beside_sops() {
         number("SECRETSD_REKEY_CASES", CASES),
         number("SECRETSD_SEED", 1),
     );
-    let (next, counts, failures) = (
-        AtomicU64::new(0),
-        Mutex::new(Counts::new()),
-        Mutex::new(Vec::new()),
-    );
-    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let bench = Bench::new(&sops);
-                let added = AgeKey::generate(&bench.dir, "added");
-                loop {
-                    let case = next.fetch_add(1, Ordering::Relaxed);
-                    if case >= cases || failures.lock().unwrap().len() > 10 {
-                        break;
-                    }
-                    let (seen, wrong) = bench.rekey(first + case, &added);
-                    for kind in seen {
-                        *counts.lock().unwrap().entry(kind).or_default() += 1;
-                    }
-                    failures.lock().unwrap().extend(wrong);
-                }
-            });
-        }
+    over_all(&sops, "re-keyed", cases, first, |bench, seed| {
+        bench.rekey(seed)
     });
-    let (counts, failures) = (counts.into_inner().unwrap(), failures.into_inner().unwrap());
-    let figures = format!("{cases} documents re-keyed from seed {first}: {counts:#?}\n");
-    let _ = std::io::stderr().write_all(figures.as_bytes());
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 impl Bench<'_> {
-    fn rekey(&self, seed: u64, added: &AgeKey) -> (Vec<&'static str>, Vec<String>) {
+    fn rekey(&self, seed: u64) -> (Vec<&'static str>, Vec<String>) {
         let case = self.generate(seed);
+        let added = &AgeKey::generate(&self.dir, "added");
         let mut report = Report {
             seen: Vec::new(),
             wrong: Vec::new(),

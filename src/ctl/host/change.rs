@@ -22,9 +22,9 @@ use crate::{
         diff::Diff,
         rekey::{Job, confirmed, refuse_unasked, tell},
     },
-    error::{Error, Position, Result},
+    error::{Error, Result},
     escape,
-    files::{ReadLimit, read_any, write_output},
+    files::{ReadLimit, check_one_name, read_any, write_output},
     identity::recipients_of_public,
     limits::Limits,
     output::{Outcome, Output},
@@ -152,10 +152,7 @@ impl Change<'_> {
     }
 
     fn edited(&self, file: &RulesFile, limits: &Limits) -> Result<(Edit, String)> {
-        let yaml_limits = yaml::Limits {
-            nesting: limits.nesting,
-            nodes: limits.values,
-        };
+        let yaml_limits = limits.of_yaml();
         let (mark, text) = match file.text.strip_prefix(UTF8_MARK) {
             Some(text) => (UTF8_MARK, text),
             None => ("", file.text.as_str()),
@@ -257,10 +254,7 @@ pub(super) fn refusal(
 ) -> Error {
     let mut shown = Error::new(error.code, error.message).with_file(file);
     if let Some(position) = error.position {
-        shown = shown.with_position(Position {
-            line: position.line,
-            column: position.column,
-        });
+        shown = shown.with_position(position.into());
     }
     if let Some(hint) = error.hint {
         return shown.with_hint(hint);
@@ -309,13 +303,7 @@ impl RulesFile {
             let message = "only a regular file can be edited";
             return Err(Error::new("cannot-edit", message).with_file(path));
         }
-        if status.nlink() > 1 {
-            let message =
-                "the file has more than one name (hard links), and only this one would change";
-            return Err(Error::new("hard-link", message)
-                .with_file(path)
-                .with_hint("make it a file of its own"));
-        }
+        check_one_name(status.nlink()).map_err(|error| error.with_file(path))?;
         let root = fs::canonicalize(repository.root()).map_err(failed)?;
         let inside = match real.strip_prefix(&root) {
             Ok(inside) => Some((inside.to_owned(), repository.stamp(inside)?)),

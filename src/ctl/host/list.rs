@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use policy::{
     edit::{Host, Kind, hosts},
     names::{comparable, shortened},
+    rules::Rules,
     yaml,
 };
 use serde_json::json;
@@ -14,11 +15,10 @@ use crate::{
     ctl::Context,
     error::{Error, Result},
     escape,
-    files::{ReadLimit, read_any},
     identity::recipients_of_public,
     limits::Limits,
-    output::{Outcome, Style},
-    repository::{Repository, find, parse_rules},
+    output::{Outcome, Style, numbered},
+    repository::{self, Repository, find, parse_rules},
     survey::access::{File, Standing, survey},
 };
 
@@ -31,12 +31,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let limits = Limits::default();
-    let place = find(context.global.config_file.as_deref())?.required()?;
-    let text = rules_text(&place.file, &limits)?;
-    let rules =
-        parse_rules(text.as_bytes(), &limits).map_err(|error| error.with_file(&place.file))?;
-    let in_file = |error| refusal(error, &[], &text, yaml_limits(&limits), &place.file);
-    let mut hosts = hosts(&text, yaml_limits(&limits)).map_err(in_file)?;
+    let (place, text, rules) = open_rules(context, &limits)?;
+    let in_file = |error| refusal(error, &[], &text, limits.of_yaml(), &place.file);
+    let mut hosts = hosts(&text, limits.of_yaml()).map_err(in_file)?;
     hosts.retain(|host| args.all || host.kind != Kind::Person);
     let repository = Repository::open(&place.root, limits)?;
     let access = survey(&repository, &rules, &limits)?;
@@ -83,13 +80,13 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         let padding = " ".repeat(width - name.chars().count());
         let name = output.styled(Style::Bold, name);
         let files = match now == by_rules {
-            true => counted_as(*now, "file"),
+            true => numbered(*now, "file"),
             false => {
-                let text = format!("{}, {by_rules} by the rules", counted_as(*now, "file"));
+                let text = format!("{}, {by_rules} by the rules", numbered(*now, "file"));
                 output.styled(Style::Yellow, &text)
             }
         };
-        let rules = counted_as(host.rules.len(), "rule");
+        let rules = numbered(host.rules.len(), "rule");
         let key = shortened(&host.recipient);
         output.line(&format!(
             "{name}{padding}  {}  {rules}  {files}",
@@ -132,11 +129,6 @@ impl Readable {
     }
 }
 
-fn counted_as(number: usize, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{plural}")
-}
-
 fn kind(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Host => Some("host"),
@@ -145,24 +137,18 @@ fn kind(kind: Kind) -> Option<&'static str> {
     }
 }
 
-pub(super) fn yaml_limits(limits: &Limits) -> yaml::Limits {
-    yaml::Limits {
-        nesting: limits.nesting,
-        nodes: limits.values,
-    }
-}
-
-/// The text of the rules, without a byte order mark.
-pub(super) fn rules_text(file: &std::path::Path, limits: &Limits) -> Result<String> {
-    let limit = ReadLimit {
-        name: "file-size",
-        bytes: limits.file_size,
-    };
-    let content = read_any(file, limit)?;
-    let text = yaml::decode(content.expose()).map_err(|error| {
-        Error::new("invalid-rules", error.message)
-            .with_file(file)
-            .with_hint("save the file as UTF-8")
-    })?;
-    Ok(text.into_owned())
+/// Where the rules are, their text without a byte order mark, and the rules.
+pub(super) fn open_rules(
+    context: &Context,
+    limits: &Limits,
+) -> Result<(repository::Rules, String, Rules)> {
+    let place = find(context.global.config_file.as_deref())?.required()?;
+    let content = place.read(limits)?;
+    let in_file = |error: Error| error.with_file(&place.file);
+    let rules = parse_rules(content.expose(), limits).map_err(in_file)?;
+    // It was decoded to be parsed.
+    let text = yaml::decode(content.expose())
+        .unwrap_or_default()
+        .into_owned();
+    Ok((place, text, rules))
 }

@@ -9,7 +9,7 @@ use policy::{
 
 use super::{
     change::refusal,
-    list::{keys_of, rules_text, yaml_limits},
+    list::{keys_of, open_rules},
 };
 use crate::{
     ctl::{Context, access},
@@ -17,7 +17,7 @@ use crate::{
     escape,
     limits::Limits,
     output::{Outcome, Style},
-    repository::{Repository, find, no_rules, parse_rules},
+    repository::{Repository, no_rules},
     survey::access::{File, Quorum, survey},
 };
 
@@ -29,16 +29,13 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let limits = Limits::default();
-    let place = find(context.global.config_file.as_deref())?.required()?;
-    let text = rules_text(&place.file, &limits)?;
-    let rules =
-        parse_rules(text.as_bytes(), &limits).map_err(|error| error.with_file(&place.file))?;
+    let (place, text, rules) = open_rules(context, &limits)?;
     if !rules.are_present() {
         return Err(no_rules().with_file(&place.file));
     }
     let name = args.name.as_str();
-    let in_file = |error| refusal(error, &[name], &text, yaml_limits(&limits), &place.file);
-    let key = key_of(&text, name, yaml_limits(&limits)).map_err(in_file)?;
+    let in_file = |error| refusal(error, &[name], &text, limits.of_yaml(), &place.file);
+    let key = key_of(&text, name, limits.of_yaml()).map_err(in_file)?;
     let keys = keys_of(&key);
     let repository = Repository::open(&place.root, limits)?;
     let mut survey = survey(&repository, &rules, &limits)?;

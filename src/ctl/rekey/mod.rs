@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     clock,
-    error::{Error, Position, Result},
+    error::{Error, Result},
     identity::Identities,
     limits::Limits,
     output::{Outcome, Output},
@@ -255,10 +255,7 @@ fn refuse_doubtful(rules: &Rules, found: &repository::Rules) -> Result<()> {
     let message = format!("the rules may not mean what was meant: {}", first.message);
     Err(Error::new(first.code, message)
         .with_file(&found.file)
-        .with_position(Position {
-            line: first.position.line,
-            column: first.position.column,
-        })
+        .with_position(first.position.into())
         .with_hint(hint))
 }
 

@@ -10,7 +10,7 @@ use crate::{
     error::Result,
     escape,
     identity::Identities,
-    output::{Output, Style, describe},
+    output::{Output, Style, describe, numbered},
     rekey::{
         NewlyExposed, Prepared,
         survey::{Action, File},
@@ -77,7 +77,7 @@ impl Report<'_> {
                 .push(file);
         }
         for ((action, why), files) in &groups {
-            let count = counted(files.len());
+            let count = numbered(files.len(), "file");
             let title = match action {
                 Action::None => {
                     output.line(&format!("{count} obey their rules"))?;
@@ -102,7 +102,7 @@ impl Report<'_> {
         for (identity, files) in openers(self.files, identities) {
             output.line(&format!(
                 "{} opened by {}",
-                counted(files),
+                numbered(files, "file"),
                 escape::text(identity)
             ))?;
         }
@@ -170,9 +170,4 @@ impl Report<'_> {
             "exposed": exposed.collect::<Vec<_>>(),
         })
     }
-}
-
-fn counted(files: usize) -> String {
-    let plural = if files == 1 { "" } else { "s" };
-    format!("{files} file{plural}")
 }

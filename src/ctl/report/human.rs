@@ -7,7 +7,7 @@ use crate::{
     check::{Finding, Report},
     error::Result,
     escape,
-    output::{Output, Style},
+    output::{Output, Style, numbered},
 };
 
 /// Other places of a finding that are shown; the other formats have all.
@@ -28,17 +28,12 @@ pub(crate) fn print(report: &Report, source: &str, output: &mut Output) -> Resul
     };
     output.line(&format!(
         "{}, {}: {}, {}, {}{allowed}",
-        counted(report.files, "file"),
-        counted(report.rules, "rule"),
-        counted(count(Severity::Error), "error"),
-        counted(count(Severity::Warning), "warning"),
-        counted(count(Severity::Note), "note"),
+        numbered(report.files, "file"),
+        numbered(report.rules, "rule"),
+        numbered(count(Severity::Error), "error"),
+        numbered(count(Severity::Warning), "warning"),
+        numbered(count(Severity::Note), "note"),
     ))
-}
-
-fn counted(number: usize, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{plural}")
 }
 
 fn print_one(finding: &Finding, source: &str, output: &mut Output) -> Result<()> {

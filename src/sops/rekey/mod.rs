@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     secret::{DataKey, Secret},
     sops::{
-        document::{Document, Opened, not_as_meant},
+        document::{Document, Opened, not_as_meant, not_opened_again},
         encrypt::{Wrap, fresh_key},
         format::{self, MetadataEdit, Parsed, PlainValue, Replacement, edit::Edits},
         metadata::{Entry, Metadata, Others, Renewed, Wrapped},
@@ -187,11 +187,8 @@ impl Opened<'_> {
             parsed,
             metadata,
         } = self.document;
-        let wrong = |error: Error| {
-            not_as_meant().with_hint(format!("the result could not be opened again: {error}"))
-        };
-        let document = Document::parse(text, *format, limits).map_err(wrong)?;
-        let opened = document.open(key).map_err(wrong)?;
+        let document = Document::parse(text, *format, limits).map_err(not_opened_again)?;
+        let opened = document.open(key).map_err(not_opened_again)?;
         let meant = verify::events(*format, &parsed.tree, &self.values);
         let same = meant == verify::events(*format, &document.parsed.tree, &opened.values)
             && document.metadata.selection.kind() == metadata.selection.kind()

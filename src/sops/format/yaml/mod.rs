@@ -89,10 +89,7 @@ pub(crate) fn splice(
 /// UTF-8 without a byte order mark.
 fn to_utf8(source: Secret) -> Result<Secret> {
     let text = policy::yaml::decode(source.expose()).map_err(|error| {
-        let position = Position {
-            line: error.line,
-            column: error.column,
-        };
+        let position = Position::from(&error);
         Error::new("encoding", error.message).with_position(position)
     })?;
     if text.len() == source.len() {

@@ -47,11 +47,7 @@ pub(super) struct Read {
 }
 
 pub(super) fn read(text: &str, limits: &Limits) -> Result<Read> {
-    let bounds = policy::yaml::Limits {
-        nesting: limits.nesting,
-        nodes: limits.values,
-    };
-    let stream = policy::yaml::parse(text, bounds).map_err(refuse)?;
+    let stream = policy::yaml::parse(text, limits.of_yaml()).map_err(refuse)?;
     if let Some(first) = stream.documents.first() {
         refuse_repeated_keys(&stream, first.root)?;
     } else if !text.is_empty() {
@@ -130,10 +126,7 @@ pub(super) fn at(stream: &Stream, id: NodeId, error: Error) -> Error {
 }
 
 fn refuse(error: YamlError) -> Error {
-    let position = Position {
-        line: error.line,
-        column: error.column,
-    };
+    let position = Position::from(&error);
     let code = if error.limit.is_some() {
         "limit"
     } else {
@@ -416,8 +409,6 @@ impl Scalar {
 }
 
 fn refuse_scalar(error: YamlError) -> Error {
-    Error::new("syntax", error.message).with_position(Position {
-        line: error.line,
-        column: error.column,
-    })
+    let position = Position::from(&error);
+    Error::new("syntax", error.message).with_position(position)
 }
