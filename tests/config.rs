@@ -143,12 +143,91 @@ fn values_are_checked() {
 }
 
 #[test]
+fn pins_must_be_safe_and_say_where() {
+    let recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    let check = |file: &str, pins: &str, mode: u32| {
+        let dir = Dir::new();
+        dir.write("repo/.sops.yaml", "");
+        let pinned = dir.write(file, pins);
+        dir.chmod(file, mode);
+        let text = format!(
+            "repository: {0}/repo\nruntime-directory: /run/secrets\nsocket: {{ path: /run/s }}\n\
+             rekey: {{ mode: auto, pinned-recipients: {0}/{file} }}\n",
+            dir.path().display()
+        );
+        let config = dir.write("secretsd.yaml", text);
+        dir.chmod("secretsd.yaml", 0o600);
+        let ran = run(daemon(["--check-config", "--config"]).arg(config));
+        ran.stderr
+            .replace(pinned.to_str().unwrap(), "PINS")
+            .replace(dir.path().to_str().unwrap(), "DIR")
+    };
+    let pin = |more: &str| format!("- {{ recipient: {recipient}{more} }}\n");
+    for below in [
+        "below: .",
+        "below: [secrets/a, b/]",
+        "below: ., required: true",
+    ] {
+        assert_eq!(check("pins", &pin(&format!(", {below}")), 0o644), "");
+    }
+    assert_eq!(check("pins", "", 0o644), "");
+    for (pins, message, place) in [
+        (pin(""), "a pin needs `below`", "PINS:1:3"),
+        (
+            "- { below: a }\n".to_owned(),
+            "a pin needs `recipient`",
+            "PINS:1:3",
+        ),
+        (
+            pin(", below: /a"),
+            "`/a` is no directory of the repository",
+            "PINS:1:",
+        ),
+        (
+            pin(", below: ../a"),
+            "`../a` is no directory of the repository",
+            "PINS:1:",
+        ),
+        (pin(", belo: a"), "did you mean `below`?", "PINS:1:"),
+        (
+            "recipients: []\n".to_owned(),
+            "pinned recipients are a list",
+            "PINS:1:1",
+        ),
+        (
+            "- { recipient: AGE-SECRET-KEY-1QQ, below: a }\n".to_owned(),
+            "holds a private key",
+            "PINS:1:",
+        ),
+    ] {
+        let said = check("pins", &pins, 0o644);
+        assert!(said.contains(message) && said.contains(place), "{said}");
+        assert!(!said.contains("AGE-SECRET"), "{said}");
+    }
+    let said = check("pins", &pin(", below: a"), 0o666);
+    assert!(said.contains("the configuration is not used"), "{said}");
+    let said = check("repo/pins", &pin(", below: a"), 0o644);
+    assert!(said.contains("lies in the repository"), "{said}");
+    let missing = format!("{START}rekey: {{ mode: auto, pinned-recipients: /nonexistent }}\n");
+    let dir = Dir::new();
+    let config = dir.write("secretsd.yaml", missing);
+    dir.chmod("secretsd.yaml", 0o600);
+    let ran = run(daemon(["--check-config", "--config"]).arg(config)).expect(2);
+    let hint = "--> /nonexistent\n  hint: `rekey.pinned-recipients` names this file";
+    assert!(ran.stderr.contains(hint), "{ran}");
+    refused_after(
+        "rekey: { mode: approve, on-rekey: [git, commit] }\n",
+        "must begin with the absolute path",
+        "4:35",
+    );
+}
+
+#[test]
 fn what_a_later_release_brings_is_said() {
     for (text, place) in [
         ("identities: [{ yubikey: { serial: 1 } }]\n", "4:16"),
         ("unlock: { keep: once }\n", "4:1"),
         ("credentials: { a.service: [x] }\n", "4:1"),
-        ("rekey: { mode: approve }\n", "4:16"),
         ("metrics: { file: /run/m }\n", "4:18"),
         ("restart: { jitter: 5s }\n", "4:20"),
     ] {

@@ -50,7 +50,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("usage", "error"),
     (
         "daemon",
-        "clock config control delivery error escape files harden identity limits manual open output repository secret sops usage",
+        "check clock config control delivery error escape files harden identity limits manual open output rekey repository secret sops usage",
     ),
     (
         "ctl",

@@ -19,6 +19,9 @@ _secretsctl() {
             secretsctl,access)
                 cmd="secretsctl__subcmd__access"
                 ;;
+            secretsctl,approve)
+                cmd="secretsctl__subcmd__approve"
+                ;;
             secretsctl,check)
                 cmd="secretsctl__subcmd__check"
                 ;;
@@ -55,6 +58,9 @@ _secretsctl() {
             secretsctl,man)
                 cmd="secretsctl__subcmd__man"
                 ;;
+            secretsctl,pending)
+                cmd="secretsctl__subcmd__pending"
+                ;;
             secretsctl,rekey)
                 cmd="secretsctl__subcmd__rekey"
                 ;;
@@ -75,6 +81,9 @@ _secretsctl() {
                 ;;
             secretsctl__subcmd__help,access)
                 cmd="secretsctl__subcmd__help__subcmd__access"
+                ;;
+            secretsctl__subcmd__help,approve)
+                cmd="secretsctl__subcmd__help__subcmd__approve"
                 ;;
             secretsctl__subcmd__help,check)
                 cmd="secretsctl__subcmd__help__subcmd__check"
@@ -111,6 +120,9 @@ _secretsctl() {
                 ;;
             secretsctl__subcmd__help,man)
                 cmd="secretsctl__subcmd__help__subcmd__man"
+                ;;
+            secretsctl__subcmd__help,pending)
+                cmd="secretsctl__subcmd__help__subcmd__pending"
                 ;;
             secretsctl__subcmd__help,rekey)
                 cmd="secretsctl__subcmd__help__subcmd__rekey"
@@ -221,7 +233,7 @@ _secretsctl() {
 
     case "${cmd}" in
         secretsctl)
-            opts="-C -i -v -q -h -V --directory --config-file --identity --socket --json --color --verbose --quiet --help --version access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help"
+            opts="-C -i -v -q -h -V --directory --config-file --identity --socket --json --color --verbose --quiet --help --version access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -273,6 +285,48 @@ _secretsctl() {
                     COMPREPLY=($(compgen -W "file recipient" -- "${cur}"))
                     return 0
                     ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__approve)
+            opts="-C -i -v -q -h --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --directory)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -687,7 +741,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__help)
-            opts="access check completion decrypt edit encrypt explain exposed host identity list man rekey reload set status unset wait help"
+            opts="access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -701,6 +755,20 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__help__subcmd__access)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__help__subcmd__approve)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -981,6 +1049,20 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__help__subcmd__man)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__help__subcmd__pending)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1758,8 +1840,50 @@ _secretsctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        secretsctl__subcmd__pending)
+            opts="-C -i -v -q -h --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         secretsctl__subcmd__rekey)
-            opts="-y -C -i -v -q -h --dry-run --yes --rotate --keep-going --allow-losing-access --allow-plaintext --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-y -C -i -v -q -h --dry-run --yes --rotate --keep-going --allow-losing-access --allow-plaintext --daemon --directory --config-file --identity --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -107,7 +107,7 @@ type Quorum<'g> = (&'g [BTreeSet<Key>], i64);
 
 /// Whether some who open `found` do not open `wanted`. Where that is not plain to see the answer is yes, which costs a
 /// new data key and no more.
-fn loses_access((found, enough): Quorum<'_>, (wanted, needed): Quorum<'_>) -> bool {
+pub(crate) fn loses_access((found, enough): Quorum<'_>, (wanted, needed): Quorum<'_>) -> bool {
     if let [only] = wanted {
         return found.iter().flatten().any(|key| !only.contains(key));
     }

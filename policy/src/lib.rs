@@ -6,6 +6,7 @@ pub mod edit;
 pub mod names;
 pub mod order;
 pub mod pattern;
+pub mod pins;
 mod recipient;
 pub mod rules;
 pub mod suppression;

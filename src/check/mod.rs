@@ -75,7 +75,7 @@ impl Report {
 }
 
 /// What the rules say otherwise than it was meant, by themselves, but for what comments allow.
-pub(crate) fn about_reading(rules: &Rules, name: &Path) -> Vec<Finding> {
+fn about_reading(rules: &Rules, name: &Path) -> Vec<Finding> {
     let found = rules.all().iter().flat_map(rules::Rule::findings);
     let mut findings: Vec<_> = found
         .chain(rules.findings())
@@ -83,6 +83,25 @@ pub(crate) fn about_reading(rules: &Rules, name: &Path) -> Vec<Finding> {
         .collect();
     suppress::suppress(&mut findings, rules, name, &Scope::of_rules());
     findings
+}
+
+/// Rules that mean what nobody wrote are not put into effect.
+pub(crate) fn refuse_doubtful(rules: &Rules, file: &Path) -> Result<()> {
+    let name = file.file_name().unwrap_or_default();
+    let findings = about_reading(rules, Path::new(name));
+    let mut errors = findings.into_iter();
+    let Some(first) = errors.find(|finding| finding.severity == Severity::Error) else {
+        return Ok(());
+    };
+    let hint = format!(
+        "correct the rules, or allow it beside the rule: # secretsctl: allow({}) reason",
+        first.code
+    );
+    let message = format!("the rules may not mean what was meant: {}", first.message);
+    Err(Error::new(first.code, message)
+        .with_file(file)
+        .with_position(first.position.into())
+        .with_hint(hint))
 }
 
 /// Checks what `view` shows against `rules`, whose text is `source`.

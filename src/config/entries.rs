@@ -382,18 +382,7 @@ fn settings(fields: &Fields<'_>, context: &Context<'_>, findings: &mut Findings)
         }
     }
     if let Some(node) = fields.find("on-change") {
-        settings.on_change = findings.texts(node, "on-change");
-        if settings
-            .on_change
-            .first()
-            .is_some_and(|program| !program.starts_with('/'))
-        {
-            findings.error(
-                &node.place,
-                "config-value",
-                "`on-change` must begin with the absolute path of a program",
-            );
-        }
+        settings.on_change = findings.command(node, "on-change");
     }
     settings
 }

@@ -8,13 +8,13 @@ use std::{
 
 use super::{
     Config, Deliver, IdentitySource, Layout, Log, LogFormat, LogLevel, Place, PluginSettings,
-    Socket, Watch,
+    Rekey, Socket, Watch,
     entries::{Context, Defaults, Entries},
     include::included,
     node::{self, Node},
     paths::{generations_directory, unsafe_path},
     reader::{Fields, Findings, tidy},
-    sections,
+    rekey, sections,
 };
 use crate::{
     error::{Error, Result},
@@ -174,6 +174,7 @@ pub(crate) fn for_repository(
         secrets: Vec::new(),
         templates: Vec::new(),
         rollback_guard: false,
+        rekey: Rekey::default(),
         watch: default_watch(),
         log: default_log(),
         limits: Limits::default(),
@@ -260,6 +261,7 @@ fn resolve(
     let mut watch = default_watch();
     let mut log = default_log();
     let mut limits = Limits::default();
+    let mut rekeying = Rekey::default();
     for member in fields.all() {
         let node = &member.node;
         match member.key.as_str() {
@@ -267,7 +269,7 @@ fn resolve(
             "limits" => sections::limits(node, findings, &mut limits),
             "log" => sections::log(node, findings, &mut log),
             "metrics" => sections::metrics(node, findings),
-            "rekey" => sections::rekey(node, findings),
+            "rekey" => rekeying = rekey::rekey(node, repository.as_deref(), findings),
             "restart" => sections::restart(node, findings),
             "watch" => sections::watch(node, findings, &mut watch),
             _ => {}
@@ -333,6 +335,7 @@ fn resolve(
         secrets: entries.secrets,
         templates: entries.templates,
         rollback_guard: guard.unwrap_or(false),
+        rekey: rekeying,
         watch,
         log,
         limits,
@@ -437,7 +440,7 @@ fn or_note<T>(result: Result<T>, root: &Node, findings: &mut Findings) -> Option
     }
 }
 
-fn read(path: &Path) -> Result<Node> {
+pub(super) fn read(path: &Path) -> Result<Node> {
     let limit = ReadLimit {
         name: "of a configuration file",
         bytes: CONFIG_SIZE,

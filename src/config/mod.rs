@@ -14,6 +14,7 @@ mod include;
 mod node;
 mod paths;
 mod reader;
+mod rekey;
 mod sections;
 mod units;
 
@@ -28,6 +29,7 @@ use crate::{
 pub(crate) use file::{Surroundings, default_file, for_repository, load};
 pub(crate) use glob::Glob;
 pub(crate) use paths::{generations_directory, unsafe_part, unsafe_path};
+pub(crate) use rekey::{Rekey, RekeyMode};
 
 /// A whole configuration, resolved: paths absolute, defaults filled in, includes merged.
 #[derive(Debug)]
@@ -60,6 +62,7 @@ pub(crate) struct Config {
     pub(crate) templates: Vec<TemplateEntry>,
     /// Old or copied content is delivered only where an entry says `accept-old: true`; it is reported always.
     pub(crate) rollback_guard: bool,
+    pub(crate) rekey: Rekey,
     pub(crate) watch: Watch,
     pub(crate) log: Log,
     pub(crate) limits: Limits,

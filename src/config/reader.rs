@@ -175,6 +175,19 @@ impl Findings {
         }
     }
 
+    /// A program, by its absolute path, and its arguments; nothing at all is no command.
+    pub(super) fn command(&mut self, node: &Node, what: &str) -> Vec<String> {
+        let command = self.texts(node, what);
+        if command
+            .first()
+            .is_some_and(|program| !program.starts_with('/'))
+        {
+            let message = format!("`{what}` must begin with the absolute path of a program");
+            self.error(&node.place, "config-value", message);
+        }
+        command
+    }
+
     /// An absolute path; a relative one is taken from the directory of the file.
     pub(super) fn path(&mut self, node: &Node, what: &str) -> Option<PathBuf> {
         let text = self.text(node, what)?;

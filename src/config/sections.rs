@@ -201,43 +201,6 @@ pub(super) fn limits(node: &Node, findings: &mut Findings, limits: &mut Limits) 
     }
 }
 
-/// `rekey`: this release delivers and does not re-key, so `mode: off` is the only one.
-pub(super) fn rekey(node: &Node, findings: &mut Findings) {
-    let known = [
-        "mode",
-        "pinned-recipients",
-        "required-recipients",
-        "on-rekey",
-    ];
-    let Some(fields) = findings.fields(node, "`rekey`", &known) else {
-        return;
-    };
-    let modes = [("off", "off"), ("approve", "approve"), ("auto", "auto")];
-    if let Some(node) = fields.find("mode") {
-        match findings.choice(node, "rekey.mode", &modes) {
-            None | Some("off") => {}
-            Some("auto") if fields.find("pinned-recipients").is_none() => {
-                let message = "`rekey.mode: auto` without `pinned-recipients` would let every author of the rules widen access";
-                findings.error(&node.place, "config-value", message);
-            }
-            Some(_) => findings.later(
-                &node.place,
-                "re-keying by the daemon",
-                "set `rekey.mode: off`",
-            ),
-        }
-    }
-    // With the mode `off` these have nothing to act on; they are checked so that switching the mode brings no surprise.
-    if let Some(node) = fields.find("pinned-recipients") {
-        findings.path(node, "rekey.pinned-recipients");
-    }
-    for key in ["required-recipients", "on-rekey"] {
-        if let Some(node) = fields.find(key) {
-            findings.texts(node, key);
-        }
-    }
-}
-
 /// `restart`: nothing is restarted yet, so there is nothing to spread over time.
 pub(super) fn restart(node: &Node, findings: &mut Findings) {
     let Some(fields) = findings.fields(node, "`restart`", &["jitter"]) else {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::protocol::{Call, DESCRIPTION, INTERFACE, SERVICE, WaitFor};
+use super::protocol::{Approve, Call, DESCRIPTION, INTERFACE, SERVICE, WaitFor};
 
 /// Names of one `Wait`.
 const WAIT_NAMES: usize = 1000;
@@ -11,7 +11,10 @@ const WAIT_NAMES: usize = 1000;
 pub(super) enum Method {
     /// Needs no right and no state.
     Answer(Value),
+    Approve(Approve),
     List,
+    Pending,
+    Plan,
     Reload,
     Status,
     Wait(WaitFor),
@@ -30,7 +33,10 @@ pub(super) fn method(call: &Call) -> Result<Method, Value> {
         ));
     }
     match (interface, name) {
+        (INTERFACE, "Approve") => approve_parameters(&call.parameters).map(Method::Approve),
         (INTERFACE, "List") => Ok(Method::List),
+        (INTERFACE, "Pending") => Ok(Method::Pending),
+        (INTERFACE, "Plan") => Ok(Method::Plan),
         (INTERFACE, "Reload") => Ok(Method::Reload),
         (INTERFACE, "Status") => Ok(Method::Status),
         (INTERFACE, "Wait") => wait_parameters(&call.parameters).map(Method::Wait),
@@ -39,6 +45,11 @@ pub(super) fn method(call: &Call) -> Result<Method, Value> {
         (INTERFACE | SERVICE, _) => Err(service_error("MethodNotFound", "method", &call.method)),
         _ => Err(service_error("InterfaceNotFound", "interface", interface)),
     }
+}
+
+fn approve_parameters(parameters: &Value) -> Result<Approve, Value> {
+    serde_json::from_value(parameters.clone())
+        .map_err(|_| service_error("InvalidParameter", "parameter", "id"))
 }
 
 fn wait_parameters(parameters: &Value) -> Result<WaitFor, Value> {

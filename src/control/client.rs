@@ -122,6 +122,7 @@ impl Client {
         match (name, said) {
             ("ConfigurationRefused", Some(said)) => said.into_error("configuration"),
             ("DeliveryFailed", Some(said)) => said.into_error("delivery"),
+            ("RekeyRefused", Some(said)) => return said.into_error("rekey"),
             ("PermissionDenied", said) => {
                 let message = said.map_or_else(|| "not permitted".to_owned(), |said| said.message);
                 Error::new("permission-denied", message).with_hint("run it as root")

@@ -3,7 +3,7 @@
 //! They name secrets, files and causes. None has a field that could hold a delivered value, and `Secret` cannot be
 //! serialised, so none can get one by accident.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::SystemTime};
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -101,9 +101,95 @@ pub(crate) struct Degraded {
 }
 
 /// What re-keying does.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Rekey {
+    /// `off`, `approve` or `auto`.
     pub(crate) mode: String,
+    /// Files that do not obey their rule.
+    #[serde(default)]
+    pub(crate) drift: usize,
+    /// The plan that waits for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pending: Option<String>,
+    /// Why files stay as they are although nobody has to approve it, or nobody can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failure: Option<Refused>,
+    /// The last time that this daemon changed files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last: Option<LastRekey>,
+}
+
+/// A re-key that was done.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct LastRekey {
+    pub(crate) at: String,
+    pub(crate) files: usize,
+}
+
+/// Answer of `Pending` and `Plan`: what waits for a person.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Pending {
+    /// Absent where nothing waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<String>,
+    pub(crate) files: Vec<RekeyFile>,
+    /// What keeps the daemon from doing it by itself.
+    pub(crate) doubts: Vec<Doubt>,
+    /// How the rules call the recipients that are named here.
+    pub(crate) names: BTreeMap<String, String>,
+}
+
+/// What happens, or happened, to one file; the words are those of `secretsctl rekey`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct RekeyFile {
+    pub(crate) path: String,
+    pub(crate) action: String,
+    pub(crate) add: Vec<String>,
+    pub(crate) remove: Vec<String>,
+    pub(crate) reasons: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<Refused>,
+}
+
+/// Why a person has to look.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Doubt {
+    pub(crate) path: String,
+    pub(crate) code: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) recipient: Option<String>,
+}
+
+/// Parameters of `Approve`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Approve {
+    pub(crate) id: String,
+}
+
+/// Answer of `Approve`: what was done.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Rekeyed {
+    pub(crate) files: Vec<RekeyFile>,
+    pub(crate) changed: usize,
+    pub(crate) exposed: Vec<Exposed>,
+}
+
+/// Values that a removed recipient could read.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Exposed {
+    pub(crate) path: String,
+    pub(crate) keys: Vec<String>,
+    pub(crate) recipients: Vec<String>,
+}
+
+/// Answer of `Plan`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Planned {
+    pub(crate) pending: Pending,
+    /// What was done at once, because nobody has to approve it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) done: Option<Rekeyed>,
 }
 
 /// An error that crosses the socket.

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::{
     net::{
@@ -22,7 +23,10 @@ use super::{
     calls::{Method, error_reply, method, reply},
     codec::{Ended, Frames, send},
     peer::{Access, Peer},
-    protocol::{Call, INTERFACE, Listing, Refused, Reloaded, State, Status, WaitFor, Waited},
+    protocol::{
+        Call, INTERFACE, Listing, Pending, Planned, Refused, Rekeyed, Reloaded, State, Status,
+        WaitFor, Waited,
+    },
     socket::ControlSocket,
 };
 use crate::error::{Error, Result};
@@ -41,6 +45,7 @@ const ACCEPT_REST: Duration = Duration::from_secs(1);
 pub(crate) struct Snapshot {
     pub(crate) status: Status,
     pub(crate) listing: Arc<Listing>,
+    pub(crate) pending: Arc<Pending>,
 }
 
 /// What a reload came to.
@@ -57,11 +62,21 @@ pub(crate) enum ReloadResult {
 /// A wish to look again, and where to say what came of it.
 pub(crate) type ReloadRequest = oneshot::Sender<ReloadResult>;
 
+/// A wish about re-keying, and where to say what came of it.
+#[derive(Debug)]
+pub(crate) enum RekeyRequest {
+    /// Look again, and do what nobody has to approve.
+    Plan(oneshot::Sender<Result<Planned>>),
+    /// Do what has this name.
+    Approve(String, oneshot::Sender<Result<Rekeyed>>),
+}
+
 /// How the server reaches the daemon.
 #[derive(Clone, Debug)]
 pub(crate) struct Daemon {
     pub(crate) state: watch::Receiver<Snapshot>,
     pub(crate) reload: mpsc::Sender<ReloadRequest>,
+    pub(crate) rekey: mpsc::Sender<RekeyRequest>,
 }
 
 /// Serves `socket` until the runtime ends.
@@ -193,6 +208,13 @@ impl Connection {
             Ok(Method::Answer(reply)) => reply,
             Ok(Method::Status) => self.read(|snapshot| json!(snapshot.status)),
             Ok(Method::List) => self.read(|snapshot| json!(*snapshot.listing)),
+            Ok(Method::Pending) => self.read(|snapshot| json!(*snapshot.pending)),
+            Ok(Method::Plan) => self.rekey(RekeyRequest::Plan).await?,
+            Ok(Method::Approve(wanted)) => {
+                let id = wanted.id;
+                self.rekey(|sender| RekeyRequest::Approve(id, sender))
+                    .await?
+            }
             Ok(Method::Reload) => self.reload().await?,
             Ok(Method::Wait(wanted)) => self.wait(wanted, call.more && !call.oneway).await?,
             Err(reply) => reply,
@@ -212,17 +234,8 @@ impl Connection {
         if let Some(refusal) = self.refusal(Access::Change) {
             return Ok(refusal);
         }
-        let (sender, receiver) = oneshot::channel();
         let daemon = self.daemon.reload.clone();
-        let reload = async move {
-            daemon.send(sender).await.ok()?;
-            receiver.await.ok()
-        };
-        let result = tokio::select! {
-            result = reload => result,
-            ended = self.frames.gone() => return Err(ended),
-        };
-        Ok(match result {
+        Ok(match self.ask(daemon, |sender| sender).await? {
             Some(ReloadResult::Delivered(reloaded)) => reply(json!(reloaded), false),
             Some(ReloadResult::Refused(error)) => error_reply(
                 &format!("{INTERFACE}.ConfigurationRefused"),
@@ -237,6 +250,40 @@ impl Connection {
                 json!({ "message": "the daemon is stopping" }),
             ),
         })
+    }
+
+    async fn rekey<T: Serialize>(
+        &mut self,
+        request: impl FnOnce(oneshot::Sender<Result<T>>) -> RekeyRequest,
+    ) -> Result<Value, Ended> {
+        if let Some(refusal) = self.refusal(Access::Change) {
+            return Ok(refusal);
+        }
+        let daemon = self.daemon.rekey.clone();
+        let error = match self.ask(daemon, request).await? {
+            Some(Ok(done)) => return Ok(reply(json!(done), false)),
+            Some(Err(error)) => json!(Refused::from(&error)),
+            None => json!({ "message": "the daemon is stopping" }),
+        };
+        Ok(error_reply(&format!("{INTERFACE}.RekeyRefused"), error))
+    }
+
+    /// What the daemon answers to a request; nothing when it stops.
+    async fn ask<R, T>(
+        &mut self,
+        daemon: mpsc::Sender<R>,
+        request: impl FnOnce(oneshot::Sender<T>) -> R,
+    ) -> Result<Option<T>, Ended> {
+        let (sender, receiver) = oneshot::channel();
+        let request = request(sender);
+        let answer = async move {
+            daemon.send(request).await.ok()?;
+            receiver.await.ok()
+        };
+        tokio::select! {
+            answer = answer => Ok(answer),
+            ended = self.frames.gone() => Err(ended),
+        }
     }
 
     async fn wait(&mut self, wanted: WaitFor, more: bool) -> Result<Value, Ended> {

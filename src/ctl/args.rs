@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::{
-    access, check, completion, decrypt, edit, encrypt, explain, exposed, host, identity, list, man,
-    rekey, reload, set, status, unset, wait,
+    access, approve, check, completion, decrypt, edit, encrypt, explain, exposed, host, identity,
+    list, man, pending, rekey, reload, set, status, unset, wait,
 };
 use crate::output::{Color, Settings, Verbosity};
 
@@ -33,6 +33,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Access(access::Args),
+    Approve(approve::Args),
     Check(check::Args),
     Completion(completion::Args),
     Decrypt(decrypt::Args),
@@ -44,6 +45,7 @@ pub(crate) enum Command {
     Identity(identity::Args),
     List(list::Args),
     Man(man::Args),
+    Pending(pending::Args),
     Rekey(rekey::Args),
     Reload(reload::Args),
     Set(set::Args),

@@ -3,6 +3,7 @@
 //! A command is a variant of [`args::Command`], a file with its `Args` and `run`, and a line in [`dispatch`].
 
 mod access;
+mod approve;
 mod args;
 mod change;
 mod check;
@@ -19,6 +20,7 @@ mod identity;
 mod interrupt;
 mod list;
 mod man;
+mod pending;
 mod rekey;
 mod reload;
 mod report;
@@ -74,6 +76,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: &Command, context: &mut Context) -> Result<Outcome> {
     match command {
         Command::Access(args) => access::run(args, context),
+        Command::Approve(args) => approve::run(args, context),
         Command::Check(args) => check::run(args, context),
         Command::Completion(args) => completion::run(args, context),
         Command::Decrypt(args) => decrypt::run(args, context),
@@ -85,6 +88,7 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<Outcome> {
         Command::Identity(args) => identity::run(args, context),
         Command::List(args) => list::run(args, context),
         Command::Man(args) => man::run(args, context),
+        Command::Pending(args) => pending::run(args, context),
         Command::Rekey(args) => rekey::run(args, context),
         Command::Reload(args) => reload::run(args, context),
         Command::Set(args) => set::run(args, context),

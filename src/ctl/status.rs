@@ -4,11 +4,11 @@ use super::Context;
 use crate::{
     control::{
         client::Client,
-        protocol::{Refused, State, Status},
+        protocol::{Refused, Rekey, State, Status},
     },
     error::Result,
     escape,
-    output::{Outcome, Output, Style},
+    output::{Outcome, Output, Style, numbered},
 };
 
 /// Show how the daemon is; exit code 1 when it is not ok
@@ -77,6 +77,7 @@ fn show(status: &Status, output: &mut Output) -> Result<()> {
         output.line(&format!("  {name} since {}", escape::text(&secret.since)))?;
         output.line(&format!("    {}", escape::text(&secret.cause)))?;
     }
+    show_rekey(&status.rekey, output)?;
     for warning in &status.warnings {
         let word = output.styled(Style::Yellow, "warning:");
         output.line(&format!("{word} {}", escape::text(warning)))?;
@@ -88,6 +89,26 @@ fn show(status: &Status, output: &mut Output) -> Result<()> {
         show_refused("the configuration on disk is not in use", refused, output)?;
     }
     Ok(())
+}
+
+fn show_rekey(rekey: &Rekey, output: &mut Output) -> Result<()> {
+    let mut parts = vec![escape::text(&rekey.mode).into_owned()];
+    if rekey.drift > 0 {
+        let count = numbered(rekey.drift, "file");
+        parts.push(format!("{count} not as the rules say"));
+    }
+    if let Some(id) = &rekey.pending {
+        parts.push(format!("{} waits for approval", escape::text(id)));
+    }
+    if let Some(last) = &rekey.last {
+        let (count, at) = (numbered(last.files, "file"), escape::text(&last.at));
+        parts.push(format!("last: {count} at {at}"));
+    }
+    output.line(&format!("rekey       {}", parts.join("; ")))?;
+    match &rekey.failure {
+        Some(refused) => show_refused("files are not re-keyed", refused, output),
+        None => Ok(()),
+    }
 }
 
 fn show_refused(what: &str, refused: &Refused, output: &mut Output) -> Result<()> {

@@ -1,4 +1,5 @@
-//! What happens after a switch: `on-change` commands. Restarting units will be one more [`AfterSwitch`].
+//! What happens after a switch: `on-change` commands; and after a re-key: the `on-rekey` command. Restarting units will be
+//! one more [`AfterSwitch`].
 //!
 //! Commands run one after another, each in a process group of its own, with a time limit and without our environment. A
 //! command that waits already is not queued twice, so that the queue never grows beyond the configuration. What a command
@@ -6,6 +7,7 @@
 
 use std::{
     collections::VecDeque,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -35,6 +37,16 @@ const PATH: &str =
 pub(super) trait AfterSwitch {
     /// Must not block; work that takes time is queued.
     fn after_switch(&self, switched: &Switched<'_>);
+
+    /// Files were re-keyed. Must not block, either.
+    fn after_rekey(&self, _: &Rekeyed<'_>) {}
+}
+
+/// What is to be done when files were re-keyed.
+pub(super) struct Rekeyed<'a> {
+    /// Empty: nothing.
+    pub(super) command: &'a [String],
+    pub(super) repository: &'a Path,
 }
 
 /// What the switch has brought.
@@ -43,14 +55,23 @@ pub(super) struct Switched<'a> {
     pub(super) on_change: Vec<&'a [String]>,
 }
 
-/// Runs `on-change` commands.
+/// A command, and where it runs.
+#[derive(PartialEq)]
+struct Order {
+    /// The key of the configuration, for messages.
+    key: &'static str,
+    command: Vec<String>,
+    directory: PathBuf,
+}
+
+/// Runs commands of the configuration.
 pub(super) struct Commands {
     queue: Arc<Queue>,
 }
 
 #[derive(Default)]
 struct Queue {
-    waiting: Mutex<VecDeque<Vec<String>>>,
+    waiting: Mutex<VecDeque<Order>>,
     filled: Notify,
 }
 
@@ -62,7 +83,7 @@ impl Commands {
         tokio::spawn(async move {
             loop {
                 match served.pop() {
-                    Some(command) => run(&command).await,
+                    Some(order) => run(&order).await,
                     None => served.filled.notified().await,
                 }
             }
@@ -74,36 +95,51 @@ impl Commands {
 impl AfterSwitch for Commands {
     fn after_switch(&self, switched: &Switched<'_>) {
         for command in &switched.on_change {
-            self.queue.push(command);
+            self.queue.push(Order {
+                key: "on-change",
+                command: command.to_vec(),
+                directory: PathBuf::from("/"),
+            });
+        }
+    }
+
+    fn after_rekey(&self, rekeyed: &Rekeyed<'_>) {
+        if !rekeyed.command.is_empty() {
+            self.queue.push(Order {
+                key: "on-rekey",
+                command: rekeyed.command.to_vec(),
+                directory: rekeyed.repository.to_owned(),
+            });
         }
     }
 }
 
 impl Queue {
-    fn push(&self, command: &[String]) {
+    fn push(&self, order: Order) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if !waiting.iter().any(|other| other == command) {
-            waiting.push_back(command.to_vec());
+        if !waiting.contains(&order) {
+            waiting.push_back(order);
             self.filled.notify_one();
         }
     }
 
-    fn pop(&self) -> Option<Vec<String>> {
+    fn pop(&self) -> Option<Order> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.pop_front()
     }
 }
 
-async fn run(command: &[String]) {
-    let Some((program, arguments)) = command.split_first() else {
+async fn run(order: &Order) {
+    let Some((program, arguments)) = order.command.split_first() else {
         return;
     };
-    tracing::info!(%program, "running an on-change command");
+    let key = order.key;
+    tracing::info!(%program, "running the {key} command");
     let child = Command::new(program)
         .args(arguments)
         .env_clear()
         .env("PATH", PATH)
-        .current_dir("/")
+        .current_dir(&order.directory)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -113,7 +149,7 @@ async fn run(command: &[String]) {
     let mut child = match child {
         Ok(child) => child,
         Err(error) => {
-            tracing::error!(%program, %error, "cannot run an on-change command");
+            tracing::error!(%program, %error, "cannot run the {key} command");
             return;
         }
     };
@@ -135,8 +171,8 @@ async fn run(command: &[String]) {
     };
     match status {
         Some(status) if status.success() => (),
-        Some(status) => tracing::error!(%program, %status, "an on-change command failed"),
-        None => tracing::error!(%program, "lost an on-change command"),
+        Some(status) => tracing::error!(%program, %status, "the {key} command failed"),
+        None => tracing::error!(%program, "lost the {key} command"),
     }
 }
 
@@ -148,7 +184,7 @@ async fn wait(program: &str, child: &mut Child) -> Option<ExitStatus> {
     if let Ok(status) = timeout(RUN, child.wait()).await {
         return status.ok();
     }
-    tracing::error!(%program, limit = ?RUN, "ending an on-change command that takes too long");
+    tracing::error!(%program, limit = ?RUN, "ending a command that takes too long");
     for signal in [Signal::TERM, Signal::KILL] {
         if let Some(group) = group {
             // It may have ended just now.

@@ -7,6 +7,7 @@ mod args;
 mod hooks;
 mod log;
 mod once;
+mod rekey;
 mod retry;
 mod run;
 mod serve;

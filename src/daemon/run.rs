@@ -13,27 +13,27 @@ use tokio::{
 };
 
 use super::{
-    hooks::{AfterSwitch, Commands, Switched},
+    hooks::{AfterSwitch, Commands, Rekeyed, Switched},
     log,
     retry::Retry,
     service::Service,
     state,
-    watch::Change,
+    watch::{CHECKOUT, Change},
     worker::{Outcome, Worker},
 };
 use crate::{
-    control::server::{Daemon as Handles, ReloadRequest, ReloadResult, Snapshot},
+    control::server::{Daemon as Handles, RekeyRequest, ReloadRequest, ReloadResult, Snapshot},
     delivery::Report,
     error::{Error, Result},
     identity::Cancel,
 };
 
-/// Reloads that may wait to be noticed.
-const RELOADS: usize = 16;
+/// Requests of one kind that may wait to be noticed.
+const REQUESTS: usize = 16;
+/// How long is waited for others who change the repository, before it is tried again.
+const BUSY: Duration = Duration::from_millis(500);
 /// Changes that never pause are taken up after this many times the pause that is waited for.
 const LONGEST_SETTLING: u32 = 10;
-/// How long a checkout may keep us waiting.
-const CHECKOUT: Duration = Duration::from_secs(30);
 /// How often is looked whether a checkout has ended.
 const CHECKOUT_STEP: Duration = Duration::from_millis(50);
 /// How long a job may take to end when the daemon stops.
@@ -60,6 +60,7 @@ pub(super) struct Daemon {
     causes: BTreeMap<String, String>,
     shown: watch::Sender<Snapshot>,
     reloads: mpsc::Receiver<ReloadRequest>,
+    rekeys: mpsc::Receiver<RekeyRequest>,
     /// Waiting for the next job.
     asked: Vec<ReloadRequest>,
     /// Waiting for the job that runs.
@@ -86,7 +87,8 @@ impl Daemon {
     /// A daemon that has delivered nothing yet, and how the control socket reaches it. Must be called on the runtime.
     pub(super) fn new(worker: Worker) -> (Self, Handles) {
         let (shown, state) = watch::channel(state::starting(&worker.config, &worker.facts()));
-        let (reload, reloads) = mpsc::channel(RELOADS);
+        let (reload, reloads) = mpsc::channel(REQUESTS);
+        let (rekey, rekeys) = mpsc::channel(REQUESTS);
         let daemon = Self {
             plugins: worker.plugins.clone(),
             worker: Some(worker),
@@ -99,12 +101,18 @@ impl Daemon {
             causes: BTreeMap::new(),
             shown,
             reloads,
+            rekeys,
             asked: Vec::new(),
             served: Vec::new(),
             hooks: vec![Box::new(Commands::start())],
             service: Service::new(),
         };
-        (daemon, Handles { state, reload })
+        let handles = Handles {
+            state,
+            reload,
+            rekey,
+        };
+        (daemon, handles)
     }
 
     /// Runs until it is told to stop. An error is about the first delivery, when there is nothing to keep.
@@ -126,6 +134,7 @@ impl Daemon {
                     self.asked.push(request);
                     self.note(Change::ALL, Duration::ZERO);
                 }
+                Event::Rekey(request) => self.begin_rekey(request),
                 Event::Retry => {
                     self.retry.begun();
                     self.note(Change::default(), Duration::ZERO);
@@ -163,6 +172,7 @@ impl Daemon {
             _ => None,
         };
         let retry = self.worker.as_ref().and(self.retry.due());
+        let is_idle = self.worker.is_some();
         let watched = async {
             match &mut self.worker {
                 Some(worker) => worker.watcher.changed().await,
@@ -181,6 +191,7 @@ impl Daemon {
             _ = signals.interrupt.recv() => Event::Stop,
             _ = signals.hangup.recv() => Event::Hangup,
             Some(request) = self.reloads.recv() => Event::Reload(request),
+            Some(request) = self.rekeys.recv(), if is_idle => Event::Rekey(request),
             result = finished => {
                 self.job = None;
                 match result {
@@ -236,6 +247,37 @@ impl Daemon {
         }));
     }
 
+    fn begin_rekey(&mut self, request: RekeyRequest) {
+        let Some(mut worker) = self.worker.take() else {
+            return;
+        };
+        self.is_upkeep = true;
+        self.job = Some(tokio::task::spawn_blocking(move || {
+            let outcome = worker.answer(request);
+            (worker, outcome)
+        }));
+    }
+
+    /// What the job has found out about files that do not obey the rules, and what it did about them.
+    fn show_rekeying(&mut self, worker: &mut Worker) {
+        self.shown
+            .send_if_modified(|snapshot| state::rekeying(snapshot, &worker.rekeying));
+        if worker.rekeying.take_changed() > 0 {
+            let config = &worker.config;
+            let rekeyed = Rekeyed {
+                command: &config.rekey.on_rekey,
+                repository: &config.repository,
+            };
+            self.hooks
+                .iter()
+                .for_each(|hook| hook.after_rekey(&rekeyed));
+            self.note(Change::default(), Duration::ZERO);
+        }
+        if self.is_upkeep && worker.rekeying.is_due() {
+            self.note(Change::default(), BUSY);
+        }
+    }
+
     /// Nothing was done, because a checkout is in progress: what was taken up is pending again.
     fn put_off(&mut self) {
         let Some(mut taken) = self.taken.take() else {
@@ -266,9 +308,11 @@ impl Daemon {
         }));
     }
 
-    fn finish(&mut self, worker: Worker, outcome: Outcome) -> Result<()> {
+    fn finish(&mut self, mut worker: Worker, outcome: Outcome) -> Result<()> {
         let facts = worker.facts();
+        let mut answer = None;
         match outcome {
+            Outcome::Answered(answered) => answer = Some(answered),
             Outcome::Held => {
                 self.put_off();
                 self.worker = Some(worker);
@@ -302,6 +346,10 @@ impl Daemon {
             }
         }
         self.is_first = false;
+        self.show_rekeying(&mut worker);
+        if let Some(answer) = answer {
+            answer.send();
+        }
         self.worker = Some(worker);
         self.service.ready(&self.shown.borrow().status);
         if !std::mem::take(&mut self.is_upkeep) {
@@ -382,6 +430,7 @@ enum Event {
     Finished(Box<Worker>, Outcome),
     Hangup,
     Lost,
+    Rekey(RekeyRequest),
     Reload(ReloadRequest),
     Retry,
     Stop,

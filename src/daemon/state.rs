@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use super::worker::Facts;
+use super::{rekey::Rekeying, worker::Facts};
 use crate::{
     clock,
     config::Config,
@@ -55,7 +55,8 @@ pub(super) fn snapshot(config: &Config, facts: &Facts, report: &Report) -> Snaps
         failure: None,
         configuration: facts.refused.as_ref().map(Into::into),
         rekey: Rekey {
-            mode: "off".to_owned(),
+            mode: config.rekey.mode.name().to_owned(),
+            ..Rekey::default()
         },
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
@@ -69,7 +70,17 @@ pub(super) fn snapshot(config: &Config, facts: &Facts, report: &Report) -> Snaps
     Snapshot {
         status,
         listing: Arc::new(listing),
+        pending: Arc::default(),
     }
+}
+
+/// Puts into `snapshot` what is known of re-keying. Answers whether that was news.
+pub(super) fn rekeying(snapshot: &mut Snapshot, rekeying: &Rekeying) -> bool {
+    let is_same = snapshot.status.rekey == *rekeying.status()
+        && Arc::ptr_eq(&snapshot.pending, rekeying.pending());
+    snapshot.status.rekey = rekeying.status().clone();
+    snapshot.pending = Arc::clone(rekeying.pending());
+    !is_same
 }
 
 /// Puts into `snapshot` that the delivery as a whole failed; what was delivered is still there.

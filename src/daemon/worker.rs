@@ -3,14 +3,21 @@
 
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::{
     args::Source,
-    log, once, state,
+    log, once,
+    rekey::{Asked, Means, Rekeying},
+    state,
     watch::{Change, Followed, Watcher, fingerprint, is_checkout_in_progress},
 };
 use crate::{
     config::{Config, IdentitySource, TemplateContent},
-    control::protocol,
+    control::{
+        protocol::{self, Planned, Rekeyed},
+        server::RekeyRequest,
+    },
     delivery::{Delivery, Report},
     error::{Error, Result},
     identity::{Cancel, Identities, State},
@@ -25,6 +32,7 @@ pub(super) struct Worker {
     /// Ends plugins that run, when the daemon stops.
     pub(super) plugins: Cancel,
     delivery: Delivery,
+    pub(super) rekeying: Rekeying,
     followed: Followed,
     /// Of the last job, where it was needed.
     fingerprint: Option<u64>,
@@ -45,8 +53,25 @@ pub(super) struct Facts {
     pub(super) refused: Option<Error>,
 }
 
+/// What somebody asked about re-keying, answered.
+pub(super) enum Answer {
+    Planned(oneshot::Sender<Result<Planned>>, Result<Planned>),
+    Approved(oneshot::Sender<Result<Rekeyed>>, Result<Rekeyed>),
+}
+
+impl Answer {
+    /// Whoever asked may have gone.
+    pub(super) fn send(self) {
+        match self {
+            Self::Planned(sender, result) => drop(sender.send(result)),
+            Self::Approved(sender, result) => drop(sender.send(result)),
+        }
+    }
+}
+
 /// What a job came to.
 pub(super) enum Outcome {
+    Answered(Answer),
     /// Nothing was done: a checkout is in progress.
     Held,
     /// The delivery as a whole failed; the previous generation stays.
@@ -61,6 +86,8 @@ impl Worker {
     pub(super) fn new(source: Source, config: Config, log: log::Handle) -> Result<Self> {
         let delivery = Delivery::open(&config)?;
         let plugins = Cancel::new()?;
+        let mut rekeying = Rekeying::default();
+        rekeying.set_mode(config.rekey.mode);
         Ok(Self {
             watcher: Watcher::new(config.watch.poll),
             identities: identities(&config, &plugins),
@@ -72,6 +99,7 @@ impl Worker {
             source,
             config,
             delivery,
+            rekeying,
         })
     }
 
@@ -103,11 +131,15 @@ impl Worker {
 
     /// Whether [`Worker::get_ready`] has something to do.
     pub(super) fn is_unready(&self) -> bool {
-        self.delivery.is_unready()
+        self.delivery.is_unready() || self.rekeying.is_due()
     }
 
     /// Does what the next change would otherwise have to wait for. Blocks.
     pub(super) fn get_ready(&mut self) -> Outcome {
+        if self.rekeying.is_due() {
+            // It is logged, and the status says it.
+            let _ = self.rekey(Asked::ByChange);
+        }
         match self.delivery.get_ready() {
             Ok(true) => Outcome::Same,
             Ok(false) => {
@@ -121,7 +153,35 @@ impl Worker {
         }
     }
 
+    /// Does what somebody asked about re-keying. Blocks.
+    pub(super) fn answer(&mut self, request: RekeyRequest) -> Outcome {
+        Outcome::Answered(match request {
+            RekeyRequest::Plan(sender) => {
+                let done = self.rekey(Asked::ForPlan);
+                let planned = done.map(|done| Planned {
+                    pending: self.rekeying.pending().as_ref().clone(),
+                    done,
+                });
+                Answer::Planned(sender, planned)
+            }
+            RekeyRequest::Approve(id, sender) => {
+                let done = self.rekey(Asked::ForApproved(&id));
+                Answer::Approved(sender, done.map(Option::unwrap_or_default))
+            }
+        })
+    }
+
+    fn rekey(&mut self, asked: Asked<'_>) -> Result<Option<Rekeyed>> {
+        let means = Means {
+            config: &self.config,
+            identities: &self.identities,
+            stop: &self.plugins,
+        };
+        self.rekeying.look(&means, asked)
+    }
+
     fn reconcile(&mut self) -> Outcome {
+        self.rekeying.note();
         match self.delivery.reconcile(&self.config, &self.identities) {
             Ok(report) => Outcome::Reconciled(report),
             Err(error) => Outcome::Failed(error),
@@ -197,6 +257,7 @@ impl Worker {
         }
         self.identities = identities(&self.config, &self.plugins);
         self.watcher.set_poll(self.config.watch.poll);
+        self.rekeying.set_mode(self.config.rekey.mode);
         self.log.set_level(self.config.log.level);
         let followed = followed(&self.config);
         if followed != self.followed {
@@ -268,7 +329,9 @@ fn followed(config: &Config) -> Followed {
             TemplateContent::File(path) => Some(path),
             TemplateContent::Text(_) => None,
         });
+    let pinned = config.rekey.pinned.iter().map(|pinned| &pinned.file);
     let files = config.files.iter().chain(identities).chain(templates);
+    let files = files.chain(pinned);
     Followed {
         repository: config.repository.clone(),
         files: files.cloned().collect(),

@@ -1,11 +1,13 @@
 //! Re-keying: every file obeys its selected rule again, all of them in one transaction.
 //!
 //! - [`survey`]: what each file needs; nothing is opened.
+//! - [`approval`]: what of that may happen when nobody watches.
 //! - [`edit`]: the new text of one file, opened again before it counts.
 //! - [`transaction`]: all new texts take the place of the old ones, or none does; [`journal`] brings it to an end when it
 //!   was interrupted.
 //! - [`ledger`]: `.sops-exposed.yaml`, the values that a removed recipient could read.
 
+pub(crate) mod approval;
 mod edit;
 mod journal;
 pub(crate) mod ledger;

@@ -1,19 +1,21 @@
 //! What each file needs to obey its rule. No key is opened.
 
 use std::{
-    fs,
+    collections::HashMap,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use policy::{
-    drift::Drift,
+    drift::{Drift, FileState},
     pattern::text_as_go_sees_it,
     rules::{KeyKind, Rule, Rules, Settings},
 };
 
 use crate::{
     error::{Error, Result},
+    files::{ReadLimit, read_regular},
     limits::Limits,
     repository::{LEDGER, RULES, Repository, Stamp, WRONG_NAME},
     sops::{document::Document, format::Format},
@@ -70,8 +72,8 @@ pub(crate) struct File<'r> {
     pub(crate) reasons: Vec<&'static str>,
     /// Why it is blocked.
     pub(crate) error: Option<Error>,
-    /// The age recipients that it has, as it writes them.
-    pub(crate) present: Vec<String>,
+    /// Whom and what it is encrypted for, as it says itself.
+    pub(crate) state: Option<FileState>,
     /// What the selected rule says.
     pub(crate) rule: Option<(&'r Rule, Settings)>,
     /// What is encrypted is another part than before.
@@ -81,6 +83,28 @@ pub(crate) struct File<'r> {
 }
 
 impl File<'_> {
+    fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            action: Action::None,
+            add: Vec::new(),
+            remove: Vec::new(),
+            reasons: Vec::new(),
+            error: None,
+            state: None,
+            rule: None,
+            reselect: false,
+            stamp: None,
+        }
+    }
+
+    /// The age recipients that it has, as it writes them.
+    pub(crate) fn present(&self) -> impl Iterator<Item = &String> {
+        let groups = self.state.iter().flat_map(|state| &state.key_groups);
+        let of_age = groups.flatten().filter(|(kind, _)| *kind == KeyKind::Age);
+        of_age.map(|(_, text)| text)
+    }
+
     /// Whether it is to be changed.
     pub(crate) fn is_due(&self) -> bool {
         matches!(self.action, Action::Rewrap | Action::Rotate)
@@ -101,71 +125,138 @@ pub(crate) fn survey<'r>(
     rotation: Rotation,
     limits: &Limits,
 ) -> Result<Vec<File<'r>>> {
-    let walk = repository.walk()?;
-    if let Some(problem) = walk.problems.into_iter().next() {
-        return Err(problem);
-    }
-    let is_asked =
-        |file: &Path| paths.is_empty() || paths.iter().any(|path| file.starts_with(path));
-    let is_ours = |file: &PathBuf| {
-        let name = file.file_name().unwrap_or_default();
-        is_asked(file) && name != RULES && name != WRONG_NAME && name != LEDGER
+    let eye = Eye {
+        repository,
+        rules,
+        rotation,
+        limits,
     };
-    let mut files: Vec<PathBuf> = walk.files.into_iter().filter(is_ours).collect();
-    files.sort();
-    let looked = each_in_parallel(&files, |file| {
-        look(repository, rules, file, rotation, limits)
-    });
-    let mut found: Vec<File<'r>> = looked.into_iter().flatten().collect();
-    for link in walk.links {
-        if is_asked(&link.path) && link.target.is_none() {
-            found.extend(leads_out(repository, link.path));
-        }
-    }
-    found.sort_by(|left, right| left.path.cmp(&right.path));
-    Ok(found)
+    let looked = eye.look_at_all(paths, &Obeying::default())?;
+    Ok(looked
+        .into_iter()
+        .filter_map(|looked| looked.file)
+        .collect())
 }
 
-fn look<'r>(
+/// Files that need nothing, by the stamps that they had: to be looked at again when they have others, or the rules do.
+pub(crate) type Obeying = HashMap<PathBuf, Stamp>;
+
+/// Looks at the files that are not among `obeying`, which then holds those that need nothing. For who looks often.
+pub(crate) fn survey_again<'r>(
     repository: &Repository,
     rules: &'r Rules,
-    path: &Path,
-    rotation: Rotation,
+    obeying: &mut Obeying,
     limits: &Limits,
-) -> Option<File<'r>> {
-    let mut file = File {
-        path: path.to_owned(),
-        action: Action::None,
-        add: Vec::new(),
-        remove: Vec::new(),
-        reasons: Vec::new(),
-        error: None,
-        present: Vec::new(),
-        rule: None,
-        reselect: false,
-        stamp: None,
+) -> Result<Vec<File<'r>>> {
+    let now = SystemTime::now();
+    let eye = Eye {
+        repository,
+        rules,
+        rotation: Rotation::OnRemoval,
+        limits,
     };
-    let result: Result<bool> = (|| {
-        // The stamp first: a change while reading shows later.
-        file.stamp = Some(repository.stamp(path)?);
-        let content = repository.read(path)?;
-        let format = Format::from_path(path);
-        if !is_encrypted(content.expose(), format) {
-            return Ok(false);
+    let looked = eye.look_at_all(&[], obeying)?;
+    let mut still = Obeying::with_capacity(looked.len());
+    let mut files = Vec::new();
+    for Looked { path, stamp, file } in looked {
+        let obeys = file.as_ref().is_none_or(|file| file.action == Action::None);
+        if let Some(stamp) = stamp.filter(|stamp| obeys && stamp.is_settled(now)) {
+            still.insert(path, stamp);
         }
-        let document = Document::parse(content, format, limits)?;
-        decide(&mut file, &document, rules, rotation)?;
-        Ok(true)
-    })();
-    match result {
-        Ok(true) => Some(file),
-        Ok(false) => None,
-        Err(error) if error.code == "file-missing" => None,
-        Err(error) => {
-            file.block(error);
-            Some(file)
+        files.extend(file.filter(|_| !obeys));
+    }
+    *obeying = still;
+    Ok(files)
+}
+
+/// What all files are looked at with.
+struct Eye<'e, 'r> {
+    repository: &'e Repository,
+    rules: &'r Rules,
+    rotation: Rotation,
+    limits: &'e Limits,
+}
+
+struct Looked<'r> {
+    path: PathBuf,
+    stamp: Option<Stamp>,
+    /// Absent where sops did not write it, or nothing is to be looked at.
+    file: Option<File<'r>>,
+}
+
+impl<'r> Eye<'_, 'r> {
+    fn look_at_all(&self, paths: &[PathBuf], obeying: &Obeying) -> Result<Vec<Looked<'r>>> {
+        let walk = self.repository.walk()?;
+        if let Some(problem) = walk.problems.into_iter().next() {
+            return Err(problem);
+        }
+        let is_asked =
+            |file: &Path| paths.is_empty() || paths.iter().any(|path| file.starts_with(path));
+        let is_ours = |file: &PathBuf| {
+            let name = file.file_name().unwrap_or_default();
+            is_asked(file) && name != RULES && name != WRONG_NAME && name != LEDGER
+        };
+        let files: Vec<PathBuf> = walk.files.into_iter().filter(is_ours).collect();
+        let mut found = each_in_parallel(&files, |path| self.look(path, obeying));
+        for link in walk.links {
+            if is_asked(&link.path) && link.target.is_none() {
+                let file = leads_out(self.repository, &link.path, self.limits);
+                found.extend(file.map(|file| Looked {
+                    path: link.path,
+                    stamp: None,
+                    file: Some(file),
+                }));
+            }
+        }
+        found.sort_by(|left, right| left.path.cmp(&right.path));
+        Ok(found)
+    }
+
+    fn look(&self, path: &Path, obeying: &Obeying) -> Looked<'r> {
+        // The stamp first: a change while reading shows later.
+        let stamp = self.repository.stamp(path);
+        let is_known = |stamp: &Stamp| obeying.get(path) == Some(stamp);
+        let (stamp, file) = match stamp {
+            Ok(stamp) if is_known(&stamp) => (Some(stamp), None),
+            Ok(stamp) => (Some(stamp), self.read(path, stamp)),
+            Err(error) => (None, blocked(path, error)),
+        };
+        Looked {
+            path: path.to_owned(),
+            stamp,
+            file,
         }
     }
+
+    fn read(&self, path: &Path, stamp: Stamp) -> Option<File<'r>> {
+        let mut file = File::new(path);
+        file.stamp = Some(stamp);
+        let result: Result<bool> = (|| {
+            let content = self.repository.read(path)?;
+            let format = Format::from_path(path);
+            if !is_encrypted(content.expose(), format) {
+                return Ok(false);
+            }
+            let document = Document::parse(content, format, self.limits)?;
+            decide(&mut file, &document, self.rules, self.rotation)?;
+            Ok(true)
+        })();
+        match result {
+            Ok(true) => Some(file),
+            Ok(false) => None,
+            Err(error) => blocked(path, error),
+        }
+    }
+}
+
+/// A file that cannot be looked at, unless it has gone.
+fn blocked<'r>(path: &Path, error: Error) -> Option<File<'r>> {
+    if error.code == "file-missing" {
+        return None;
+    }
+    let mut file = File::new(path);
+    file.block(error);
+    Some(file)
 }
 
 fn decide<'r>(
@@ -181,9 +272,6 @@ fn decide<'r>(
     };
     let settings = rule.settings()?;
     let state = state(document);
-    let of_age = state.key_groups.iter().flatten();
-    let of_age = of_age.filter(|(kind, _)| *kind == KeyKind::Age);
-    file.present = of_age.map(|(_, text)| text.clone()).collect();
     let drift = Drift::between(&settings, &state);
     for (is, reason) in [
         (!drift.gaining.is_empty(), "recipients-added"),
@@ -229,32 +317,23 @@ fn decide<'r>(
                 .with_hint("re-key this file with sops updatekeys"),
         );
     }
+    file.state = Some(state);
     file.rule = Some((rule, settings));
     Ok(())
 }
 
 /// A link that leads out of the repository to an encrypted file: not ours to change.
-fn leads_out<'r>(repository: &Repository, path: PathBuf) -> Option<File<'r>> {
-    let target = repository.root().join(&path);
-    let is_file = fs::metadata(&target).is_ok_and(|status| status.is_file());
-    let content = is_file.then(|| fs::read(&target).ok()).flatten()?;
-    let content = crate::secret::Secret::new(content);
-    if !is_encrypted(content.expose(), Format::from_path(&path)) {
+fn leads_out<'r>(repository: &Repository, path: &Path, limits: &Limits) -> Option<File<'r>> {
+    let limit = ReadLimit {
+        name: "file-size",
+        bytes: limits.file_size,
+    };
+    let content = read_regular(&repository.root().join(path), limit).ok()?;
+    if !is_encrypted(content.expose(), Format::from_path(path)) {
         return None;
     }
     let message = "the link leads to a file outside of the repository, which is not changed";
     let error =
         Error::new("file-outside", message).with_hint("put the file itself into the repository");
-    Some(File {
-        path,
-        action: Action::Blocked,
-        add: Vec::new(),
-        remove: Vec::new(),
-        reasons: Vec::new(),
-        error: Some(error),
-        present: Vec::new(),
-        rule: None,
-        reselect: false,
-        stamp: None,
-    })
+    blocked(path, error)
 }

@@ -1,5 +1,6 @@
 //! `secretsctl rekey`: the files obey the rules again.
 
+mod daemon;
 mod plan;
 mod progress;
 
@@ -14,6 +15,7 @@ use super::{
     interrupt::{self, Stop},
 };
 use crate::{
+    check::refuse_doubtful,
     clock,
     error::{Error, Result},
     identity::Identities,
@@ -25,7 +27,7 @@ use crate::{
     },
     repository::{self, Repository, find, no_rules, read_rules},
 };
-use policy::rules::{Rules, Severity};
+use policy::rules::Rules;
 use serde_json::Value;
 
 /// Make files obey the rules: wrap data keys for new recipients, rotate where somebody loses access
@@ -63,6 +65,13 @@ pub(crate) struct Args {
     /// Allow encrypted values to become clear text where the rules ask for it
     #[arg(long)]
     allow_plaintext: bool,
+
+    /// Let the daemon do it to its repository: it looks again, and what it holds for a person is approved
+    #[arg(
+        long,
+        conflicts_with_all = ["paths", "rotate", "keep_going", "allow_losing_access", "allow_plaintext"]
+    )]
+    daemon: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -73,6 +82,9 @@ enum When {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
+    if args.daemon {
+        return daemon::run(args, context);
+    }
     let limits = Limits::default();
     let found = find(context.global.config_file.as_deref())?.required()?;
     if !args.dry_run && !args.yes {
@@ -134,7 +146,7 @@ pub(super) struct Job<'j> {
 impl Job<'_> {
     pub(super) fn run(self, context: &mut Context) -> Result<Outcome> {
         let limits = Limits::default();
-        refuse_doubtful(self.rules, self.found)?;
+        refuse_doubtful(self.rules, &self.found.file)?;
         let mut files = survey(
             self.repository,
             self.rules,
@@ -238,27 +250,6 @@ pub(super) fn tell(recovered: Recovered, output: &mut Output) {
     output.warning(&Error::new("recovered", message));
 }
 
-/// Rules that mean what nobody wrote are not put into effect.
-fn refuse_doubtful(rules: &Rules, found: &repository::Rules) -> Result<()> {
-    let name = found.file.file_name().unwrap_or_default();
-    let findings = crate::check::about_reading(rules, Path::new(name));
-    let Some(first) = findings
-        .into_iter()
-        .find(|finding| finding.severity == Severity::Error)
-    else {
-        return Ok(());
-    };
-    let mut hint =
-        "correct the rules, or allow it beside the rule: # secretsctl: allow(".to_owned();
-    hint.push_str(first.code);
-    hint.push_str(") reason");
-    let message = format!("the rules may not mean what was meant: {}", first.message);
-    Err(Error::new(first.code, message)
-        .with_file(&found.file)
-        .with_position(first.position.into())
-        .with_hint(hint))
-}
-
 /// The paths of the command line, relative to the repository. They must be there.
 fn relative(found: &repository::Rules, paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let root = found.root.canonicalize().map_err(|error| {
@@ -327,7 +318,7 @@ fn openers<'i>(files: &[File<'_>], identities: &'i Identities) -> Vec<(&'i str, 
                 identity.recipients().any(|ours| ours == recipient)
             })
         };
-        let Some(identity) = file.present.iter().find_map(answers) else {
+        let Some(identity) = file.present().find_map(answers) else {
             continue;
         };
         match found.iter_mut().find(|(name, _)| *name == identity.name()) {

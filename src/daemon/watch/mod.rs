@@ -46,6 +46,9 @@ const GIT_FILE: ReadLimit = ReadLimit {
     bytes: 4096,
 };
 
+/// How long a checkout may keep us waiting.
+pub(super) const CHECKOUT: Duration = Duration::from_secs(30);
+
 /// What decides about the delivered secrets.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Followed {

@@ -63,6 +63,14 @@ impl Cancel {
         Self(None)
     }
 
+    /// Whether it was thrown.
+    pub(crate) fn is_fired(&self) -> bool {
+        let Some(event) = &self.0 else { return false };
+        let mut wanted = [PollFd::new(event, PollFlags::IN)];
+        let now = Timespec::default();
+        poll(&mut wanted, Some(&now)).is_ok_and(|ready| ready > 0)
+    }
+
     /// Throws the switch, for good.
     pub(crate) fn fire(&self) {
         if let Some(event) = &self.0 {

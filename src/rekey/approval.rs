@@ -1,0 +1,74 @@
+//! A plan that nobody watches: what it must keep, what a person has to approve, and the name by which they do.
+
+use std::os::unix::ffi::OsStrExt as _;
+
+use policy::{
+    pattern::text_as_go_sees_it,
+    pins::{Doubt, Pins},
+};
+use sha2::{Digest as _, Sha256};
+
+use super::survey::File;
+use crate::{error::Error, identity::canonical, repository::hex};
+
+/// Bytes of the digest that names a plan. It is no secret, and whoever could make two plans of one name would have to be
+/// approved to gain from it.
+const NAME: usize = 8;
+
+/// Blocks the files that are due and whose rules leave out one of `required`.
+pub(crate) fn require(files: &mut [File<'_>], required: &[String]) {
+    for file in files.iter_mut().filter(|file| file.is_due()) {
+        let Some((_, settings)) = &file.rule else {
+            continue;
+        };
+        let recipients = settings.key_groups.iter().flatten();
+        let kept: Vec<&str> = recipients.map(|one| canonical(&one.text)).collect();
+        let is_lost = |recipient: &&String| !kept.contains(&canonical(recipient));
+        if let Some(lost) = required.iter().find(is_lost) {
+            let message = format!("its rule leaves out {lost}, which is required");
+            let hint = "name it in the creation rule, or take it out of rekey.required-recipients";
+            file.block(Error::new("required-recipient", message).with_hint(hint));
+        }
+    }
+}
+
+/// Why `files` may not be changed without a person's word, with the path of each.
+pub(crate) fn doubts(files: &[File<'_>], pins: &Pins) -> Vec<(String, Doubt)> {
+    let mut doubts = Vec::new();
+    for file in files.iter().filter(|file| file.is_due()) {
+        let (Some((_, settings)), Some(state)) = (&file.rule, &file.state) else {
+            continue;
+        };
+        let path = shown(file);
+        let found = pins.doubts(&path, settings, state);
+        doubts.extend(found.into_iter().map(|doubt| (path.clone(), doubt)));
+    }
+    doubts
+}
+
+/// The name of what is to be done to `files` under the rules with this text. It is another one as soon as the rules are,
+/// or the files, or what they need.
+pub(crate) fn name(rules: &[u8], files: &[File<'_>]) -> String {
+    let mut digest = Sha256::new();
+    // Each part with its length: no other parts can make the same bytes.
+    let mut add = |part: &[u8]| {
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part);
+    };
+    add(rules);
+    for file in files {
+        add(file.path.as_os_str().as_bytes());
+        add(file.action.name().as_bytes());
+        for list in [&file.add, &file.remove] {
+            add(&list.len().to_le_bytes());
+            list.iter().for_each(|one| add(one.as_bytes()));
+        }
+        add(file.reasons.join(",").as_bytes());
+    }
+    hex(digest.finalize().get(..NAME).unwrap_or_default())
+}
+
+/// The file's path as text.
+pub(crate) fn shown(file: &File<'_>) -> String {
+    text_as_go_sees_it(file.path.as_os_str().as_bytes()).into_owned()
+}

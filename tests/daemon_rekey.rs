@@ -1,0 +1,515 @@
+//! The daemon and files that do not obey the rules: it reports them, holds a plan for a person, or changes them, within
+//! what is pinned.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use serde_json::Value;
+
+use crate::{
+    machine::Machine,
+    support::{AgeKey, Ran, Sops, clean, run},
+};
+
+/// A machine whose rules name one more recipient than its files have.
+struct Fleet {
+    machine: Machine,
+    /// The recipient that is to come.
+    guest: AgeKey,
+}
+
+impl Fleet {
+    fn new(test: &str) -> Option<Self> {
+        let machine = Machine::new(test)?;
+        let guest = AgeKey::generate(&machine.dir, "guest");
+        machine.put("db.yaml", "password: one\nport: 5432\n");
+        Some(Self { machine, guest })
+    }
+
+    /// Configures `rekey: {…}`, and delivers what the tests look at.
+    fn configure(&self, rekey: &str) {
+        self.machine.configure(&format!(
+            "secrets:\n  db.yaml/password: {{ file: db.yaml, key: password }}\nrekey: {{ {rekey} }}\n"
+        ));
+    }
+
+    /// Writes the file of pins: recipients, where they may appear, whether they are required.
+    fn pin(&self, pins: &[(&str, &str, bool)]) -> String {
+        let mut text = String::new();
+        for (recipient, below, required) in pins {
+            text.push_str(&format!(
+                "- {{ recipient: '{recipient}', below: '{below}', required: {required} }}\n"
+            ));
+        }
+        let file = self.machine.dir.join("etc/pinned.yaml");
+        self.machine.replace("etc/pinned.yaml", text);
+        file.display().to_string()
+    }
+
+    fn host(&self) -> &str {
+        &self.machine.key.recipient
+    }
+
+    fn start(&mut self) {
+        let state = self.machine.dir.join("state");
+        self.machine.start_with(|command| {
+            command.env("STATE_DIRECTORY", state);
+        });
+    }
+
+    /// Has the rules name both recipients.
+    fn invite(&self) {
+        self.machine
+            .rules(&[("", &[self.host(), &self.guest.recipient])]);
+    }
+
+    fn rekey(&self) -> Value {
+        self.machine.json(&["status"])["rekey"].take()
+    }
+
+    fn pending(&self) -> Value {
+        self.machine.json(&["pending"])
+    }
+
+    fn text(&self) -> String {
+        self.machine.dir.read("repo/db.yaml")
+    }
+
+    /// What sops makes of the file with the guest's key.
+    fn opened_by_guest(&self) -> Ran {
+        let sops = Sops::find("3.13.3").unwrap();
+        sops.decrypt(&self.machine.dir.join("repo/db.yaml"), &self.guest, &[])
+    }
+
+    #[track_caller]
+    fn expect(&self, what: &str, mut condition: impl FnMut(&Value) -> bool) {
+        self.machine.forget_notices();
+        self.machine.eventually(what, || condition(&self.rekey()));
+    }
+
+    /// Waits until a plan is held, and gives it.
+    #[track_caller]
+    fn expect_held(&self) -> Value {
+        self.expect("a plan is held", |rekey| rekey["pending"].is_string());
+        self.pending()
+    }
+
+    #[track_caller]
+    fn expect_changed(&self) {
+        self.machine.eventually("the file is re-keyed", || {
+            self.text().contains(&self.guest.recipient)
+        });
+        let plain = self.opened_by_guest().expect(0);
+        assert_eq!(plain.text(), "password: one\nport: 5432\n");
+    }
+}
+
+#[test]
+fn off_says_how_many_files_do_not_obey() {
+    let Some(mut fleet) = Fleet::new("off_says_how_many_files_do_not_obey") else {
+        return;
+    };
+    fleet.configure("mode: off");
+    fleet.start();
+    fleet.expect("nothing is to be done", |rekey| {
+        rekey["mode"] == "off" && rekey["drift"] == 0
+    });
+    let before = fleet.text();
+    fleet.invite();
+    fleet.expect("one file does not obey", |rekey| rekey["drift"] == 1);
+    assert_eq!(fleet.text(), before);
+    let shown = fleet.machine.ctl(&["status"]).expect(0);
+    assert!(
+        shown
+            .text()
+            .contains("rekey       off; 1 file not as the rules say"),
+        "{shown}"
+    );
+    assert!(fleet.pending()["id"].is_null());
+    let ran = fleet.machine.ctl(&["rekey", "--daemon", "--yes"]).expect(2);
+    assert!(ran.stderr.contains("rekey.mode is off"), "{ran}");
+    let ran = fleet
+        .machine
+        .ctl(&["approve", "0123456789abcdef"])
+        .expect(2);
+    assert!(ran.stderr.contains("rekey.mode is off"), "{ran}");
+    // Another version of the file that obeys arrives.
+    let both = [fleet.host().to_owned(), fleet.guest.recipient.clone()];
+    fleet
+        .machine
+        .put_for("db.yaml", "password: two\n", &[&both[0], &both[1]]);
+    fleet.expect("it obeys", |rekey| rekey["drift"] == 0);
+}
+
+#[test]
+fn a_person_approves_the_plan_that_was_shown() {
+    let Some(mut fleet) = Fleet::new("a_person_approves_the_plan_that_was_shown") else {
+        return;
+    };
+    let mark = fleet.machine.dir.join("mark");
+    fleet.configure(&format!(
+        "mode: approve, on-rekey: [/bin/sh, -c, 'pwd > {}; env >> {0}']",
+        mark.display()
+    ));
+    fleet.start();
+    let before = fleet.text();
+    fleet.invite();
+    let held = fleet.expect_held();
+    let first = held["id"].as_str().unwrap().to_owned();
+    assert_eq!(held["files"][0]["path"], "db.yaml");
+    assert_eq!(held["files"][0]["action"], "rewrap");
+    assert_eq!(held["files"][0]["add"][0], fleet.guest.recipient.as_str());
+    let shown = fleet.machine.ctl(&["pending"]).expect(1);
+    assert!(
+        shown
+            .text()
+            .contains(&format!("secretsctl approve {first}")),
+        "{shown}"
+    );
+    let asked = fleet
+        .machine
+        .ctl(&["rekey", "--daemon", "--dry-run"])
+        .expect(1);
+    assert_eq!(asked.text(), shown.text());
+    assert_eq!(fleet.text(), before);
+
+    // Another plan has another name, and the old one is void.
+    let both = [fleet.host().to_owned(), fleet.guest.recipient.clone()];
+    fleet.machine.rules(&[("db", &[&both[0], &both[1]])]);
+    fleet.expect("another plan is held", |rekey| {
+        rekey["pending"].as_str().is_some_and(|id| id != first)
+    });
+    let ran = fleet.machine.ctl(&["approve", &first]).expect(2);
+    assert!(ran.stderr.contains("no such plan"), "{ran}");
+    assert_eq!(fleet.text(), before);
+
+    let id = fleet.pending()["id"].as_str().unwrap().to_owned();
+    let done = fleet.machine.json(&["approve", &id]);
+    assert_eq!(done["changed"], 1, "{done}");
+    assert_eq!(done["files"][0]["action"], "rewrap");
+    fleet.expect_changed();
+    assert!(fleet.pending()["id"].is_null());
+    let status = fleet.rekey();
+    assert_eq!(
+        (&status["drift"], &status["last"]["files"]),
+        (&0.into(), &1.into())
+    );
+    let real = fleet.machine.dir.join("repo").canonicalize().unwrap();
+    fleet
+        .machine
+        .eventually("on-rekey ran in the repository", || {
+            let text = fs::read_to_string(&mark).unwrap_or_default();
+            text.starts_with(real.to_str().unwrap()) && !text.contains("TEST_MARK")
+        });
+    // What was done is done: nothing is left to approve, by either way.
+    fleet.machine.ctl(&["approve", &id]).expect(2);
+    let ran = fleet.machine.ctl(&["rekey", "--daemon", "--yes"]).expect(0);
+    assert!(ran.text().contains("0 files changed"), "{ran}");
+
+    // Who leaves could read what was there, and that is said.
+    fleet.machine.rules(&[("", &[&both[0]])]);
+    fleet.expect_held();
+    let ran = fleet
+        .machine
+        .ctl(&["rekey", "--daemon", "--yes", "--json"])
+        .expect(0);
+    let done = ran.json();
+    assert_eq!(done["files"][0]["action"], "rotate");
+    assert_eq!(done["exposed"][0]["recipients"][0], both[1].as_str());
+    fleet.opened_by_guest().expect(128);
+    assert!(
+        fleet
+            .machine
+            .dir
+            .read("repo/.sops-exposed.yaml")
+            .contains("password")
+    );
+    fleet.machine.expect_delivered("db.yaml/password", "one");
+}
+
+#[test]
+fn what_is_pinned_happens_by_itself() {
+    let Some(mut fleet) = Fleet::new("what_is_pinned_happens_by_itself") else {
+        return;
+    };
+    let pinned = fleet.pin(&[
+        (fleet.host(), ".", true),
+        (&fleet.guest.recipient, "db.yaml", false),
+    ]);
+    fleet.configure(&format!("mode: auto, pinned-recipients: {pinned}"));
+    fleet.start();
+    fs::create_dir_all(fleet.machine.dir.join("repo/.git")).unwrap();
+    fleet.machine.dir.write("repo/.git/index.lock", "");
+    let before = fleet.text();
+    fleet.invite();
+    // Not while git is at work.
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    assert_eq!(fleet.text(), before);
+    fs::remove_file(fleet.machine.dir.join("repo/.git/index.lock")).unwrap();
+    fleet.expect_changed();
+    fleet.expect("nothing is to be done", |rekey| {
+        rekey["drift"] == 0 && rekey["last"]["files"] == 1 && rekey["failure"].is_null()
+    });
+    // Who is not required may go by itself, too, and cannot open what was there.
+    let host = fleet.host().to_owned();
+    fleet.machine.rules(&[("", &[&host])]);
+    fleet.machine.eventually("the guest has left", || {
+        !fleet.text().contains(&fleet.guest.recipient)
+    });
+    fleet.opened_by_guest().expect(128);
+}
+
+#[test]
+fn what_is_not_pinned_waits() {
+    let Some(mut fleet) = Fleet::new("what_is_not_pinned_waits") else {
+        return;
+    };
+    let machine = &fleet.machine;
+    let (host, guest) = (machine.key.recipient.clone(), fleet.guest.recipient.clone());
+    let third = AgeKey::generate(&machine.dir, "third").recipient;
+    machine.put_for("a/x.yaml", "x: 1\n", &[&host, &third]);
+    let groups = |groups: &[&str], threshold: usize| {
+        let groups = groups.iter().map(|one| format!("{{age: ['{one}']}}"));
+        let groups = groups.collect::<Vec<_>>().join(", ");
+        format!("key_groups: [{groups}], shamir_threshold: {threshold}")
+    };
+    let rules = |a: &str, rest: &str| {
+        format!("creation_rules:\n  - {{path_regex: ^a/, {a}}}\n  - {{path_regex: .*, {rest}}}\n")
+    };
+    let as_it_is = rules(&format!("age: '{host},{third}'"), &format!("age: '{host}'"));
+    machine.replace("repo/.sops.yaml", &as_it_is);
+    let pinned = fleet.pin(&[
+        (&host, ".", true),
+        (&third, "a", true),
+        (&guest, "a", false),
+    ]);
+    fleet.configure(&format!("mode: auto, pinned-recipients: {pinned}"));
+    fleet.start();
+    let files =
+        || ["db.yaml", "a/x.yaml"].map(|name| fleet.machine.dir.read(format!("repo/{name}")));
+    let before = files();
+    let pinned_to_a = format!("age: '{host},{third}'");
+    for (what, text, expected) in [
+        (
+            "a recipient where it is not pinned",
+            rules(&pinned_to_a, &format!("age: '{host},{guest}'")),
+            ("db.yaml", "unpinned-recipient", Some(&guest)),
+        ),
+        (
+            "the loss of a required one",
+            rules(&format!("age: '{host}'"), &format!("age: '{host}'")),
+            ("a/x.yaml", "required-recipient-lost", Some(&third)),
+        ),
+        (
+            "another selection",
+            rules(
+                &format!("{pinned_to_a}, encrypted_regex: ^x$"),
+                &format!("age: '{host}'"),
+            ),
+            ("a/x.yaml", "selection-changed", None),
+        ),
+    ] {
+        fleet.machine.replace("repo/.sops.yaml", &as_it_is);
+        fleet.expect("all obey", |rekey| {
+            rekey["drift"] == 0 && rekey["pending"].is_null()
+        });
+        fleet.machine.replace("repo/.sops.yaml", &text);
+        let held = fleet.expect_held();
+        let (path, code, recipient) = expected;
+        let doubts = held["doubts"].as_array().unwrap();
+        assert_eq!(doubts.len(), 1, "{what}: {held}");
+        assert_eq!(
+            (&doubts[0]["path"], &doubts[0]["code"]),
+            (&path.into(), &code.into()),
+            "{what}"
+        );
+        assert_eq!(
+            doubts[0]["recipient"].as_str(),
+            recipient.map(String::as_str),
+            "{what}"
+        );
+        assert_eq!(files(), before, "{what}");
+    }
+
+    // Becoming a quorum of two happens by itself, being one no longer does not.
+    let obey = || {
+        fleet.expect("all obey", |rekey| {
+            rekey["drift"] == 0 && rekey["pending"].is_null()
+        });
+    };
+    fleet.machine.replace("repo/.sops.yaml", &as_it_is);
+    obey();
+    // This host is in both groups, or it could not open what it writes.
+    let second = format!("{host}','{third}");
+    let two = rules(&groups(&[&host, &second], 2), &format!("age: '{host}'"));
+    fleet.machine.replace("repo/.sops.yaml", &two);
+    fleet.machine.eventually("two are needed", || {
+        files()[1].contains("shamir_threshold: 2")
+    });
+    obey();
+    let with_quorum = files();
+    fleet.machine.replace("repo/.sops.yaml", &as_it_is);
+    let held = fleet.expect_held();
+    assert_eq!(held["doubts"][0]["code"], "lower-threshold", "{held}");
+    assert_eq!(files(), with_quorum);
+    for (name, text) in ["db.yaml", "a/x.yaml"].iter().zip(&before) {
+        fleet.machine.replace(format!("repo/{name}"), text);
+    }
+
+    // Rules that others can write say nothing that happens by itself.
+    fleet.machine.replace("repo/.sops.yaml", &as_it_is);
+    obey();
+    let repository = fleet.machine.dir.join("repo");
+    fs::set_permissions(&repository, fs::Permissions::from_mode(0o777)).unwrap();
+    let pinned_guest = rules(
+        &format!("age: '{host},{third},{guest}'"),
+        &format!("age: '{host}'"),
+    );
+    fleet.machine.replace("repo/.sops.yaml", &pinned_guest);
+    let held = fleet.expect_held();
+    assert_eq!(held["doubts"][0]["code"], "untrusted-rules", "{held}");
+    assert_eq!(files(), before);
+    let shown = fleet.machine.ctl(&["pending"]).expect(1);
+    assert!(shown.text().contains("others than root"), "{shown}");
+    fs::set_permissions(&repository, fs::Permissions::from_mode(0o755)).unwrap();
+    fleet.machine.ctl(&["reload"]).expect(0);
+    fleet.machine.eventually("the pinned guest is let in", || {
+        fleet.machine.dir.read("repo/a/x.yaml").contains(&guest)
+    });
+}
+
+#[test]
+fn what_cannot_be_done_is_said_and_changes_nothing() {
+    let Some(mut fleet) = Fleet::new("what_cannot_be_done_is_said_and_changes_nothing") else {
+        return;
+    };
+    let (host, guest) = (fleet.host().to_owned(), fleet.guest.recipient.clone());
+    let third = AgeKey::generate(&fleet.machine.dir, "third").recipient;
+    let pinned = fleet.pin(&[
+        (&host, ".", false),
+        (&guest, ".", false),
+        (&third, ".", false),
+    ]);
+    let both = format!("creation_rules:\n  - age: '{host},{guest}'\n");
+    fleet.configure(&format!(
+        "mode: auto, pinned-recipients: {pinned}, required-recipients: ['{host}']"
+    ));
+    fleet.start();
+    let before = fleet.text();
+    let failure = |what: &str, text: &str| {
+        fleet.expect(what, |rekey| {
+            let message = rekey["failure"]["message"].as_str().unwrap_or_default();
+            message.contains(text)
+        });
+        assert_eq!(fleet.text(), before, "{what}");
+    };
+    fleet.machine.replace(
+        "repo/.sops.yaml",
+        format!("creation_rules:\n  - age: '{guest}'\n"),
+    );
+    failure("a required recipient is left out", "which is required");
+    let misspelt = format!("creation_rules:\n  - path_regexp: x\n    age: '{host},{guest}'\n");
+    fleet.machine.replace("repo/.sops.yaml", misspelt);
+    failure("a misspelt key", "may not mean what was meant");
+    fleet
+        .machine
+        .replace("repo/.sops.yaml", "creation_rules: [");
+    failure("broken rules", "");
+    let shown = fleet.machine.ctl(&["status"]);
+    assert!(shown.text().contains("files are not re-keyed"), "{shown}");
+
+    // One that only others can open, a file with two names, a changed value.
+    fleet.machine.put_for("other.yaml", "x: 1\n", &[&third]);
+    fleet.machine.replace("repo/.sops.yaml", &both);
+    failure(
+        "a file that only others open",
+        "no file was changed, because one cannot be",
+    );
+    fs::remove_file(fleet.machine.dir.join("repo/other.yaml")).unwrap();
+    fs::hard_link(
+        fleet.machine.dir.join("repo/db.yaml"),
+        fleet.machine.dir.join("elsewhere.yaml"),
+    )
+    .unwrap();
+    fleet.machine.ctl(&["reload"]).expect(0);
+    failure("a file with two names", "no file was changed");
+    fs::remove_file(fleet.machine.dir.join("elsewhere.yaml")).unwrap();
+    fleet.machine.ctl(&["reload"]).expect(0);
+    fleet.expect_changed();
+    fleet.expect("all is well", |rekey| {
+        rekey["failure"].is_null() && rekey["drift"] == 0
+    });
+    let log = fleet.machine.log();
+    assert!(
+        log.contains("files do not obey the rules and are not re-keyed"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_re_key_that_was_interrupted_is_finished_by_the_next_start() {
+    let test = "a_re_key_that_was_interrupted_is_finished_by_the_next_start";
+    let Some(mut fleet) = Fleet::new(test) else {
+        return;
+    };
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    let pinned = fleet.pin(&[
+        (fleet.host(), ".", false),
+        (&fleet.guest.recipient, ".", false),
+    ]);
+    fleet.configure(&format!("mode: auto, pinned-recipients: {pinned}"));
+    fleet.machine.put("second.yaml", "x: 1\n");
+    let before =
+        ["db.yaml", "second.yaml"].map(|name| fleet.machine.dir.read(format!("repo/{name}")));
+    for fault in ["begun:0", "written:1", "committed:0", "renamed:0"] {
+        for (name, text) in ["db.yaml", "second.yaml"].iter().zip(&before) {
+            fleet.machine.replace(format!("repo/{name}"), text);
+        }
+        let host = fleet.host().to_owned();
+        fleet.machine.rules(&[("", &[&host])]);
+        let state = fleet.machine.dir.join("state");
+        fleet.machine.start_with(|command| {
+            command
+                .env("STATE_DIRECTORY", state)
+                .env("SECRETSD_FAULT", fault);
+        });
+        fleet.invite();
+        assert_eq!(fleet.machine.ended(), -1, "{fault}");
+        fleet.start();
+        fleet.expect_changed();
+        let names = fs::read_dir(fleet.machine.dir.join("repo")).unwrap();
+        let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 3, "{fault}: {names:?}");
+        assert_eq!(fleet.machine.stop(), 0);
+    }
+}
+
+#[test]
+fn changing_is_not_for_everybody() {
+    let Some(mut fleet) = Fleet::new("changing_is_not_for_everybody") else {
+        return;
+    };
+    if !crate::support::is_root() {
+        return;
+    }
+    fleet.machine.configure(&format!(
+        "socket: {{ path: {}, readers: nogroup }}\nrekey: {{ mode: approve }}\n",
+        fleet.machine.socket().display()
+    ));
+    fleet.start();
+    fleet.invite();
+    let id = fleet.expect_held()["id"].as_str().unwrap().to_owned();
+    let nobody = |args: &[&str]| {
+        let mut command = fleet
+            .machine
+            .ctl_command(crate::machine::User::Nobody, args);
+        run(clean(&mut command))
+    };
+    nobody(&["pending"]).expect(1);
+    for args in [&["approve", &id][..], &["rekey", "--daemon", "--yes"]] {
+        let ran = nobody(args).expect(2);
+        assert!(ran.stderr.contains("only root"), "{ran}");
+    }
+    assert!(!fleet.text().contains(&fleet.guest.recipient));
+}
