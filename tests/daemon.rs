@@ -177,7 +177,7 @@ fn runs_commands_when_their_secret_changes() {
         machine.log().contains("said by password")
     });
     machine.eventually("a failure is logged", || {
-        machine.log().contains("cannot run an on-change command")
+        machine.log().contains("cannot run the on-change command")
     });
     // Nothing ran at the first delivery, and nothing for what has not changed.
     assert!(!machine.dir.exists("marks/user"), "{}", machine.log());

@@ -308,7 +308,11 @@ impl<'s> Bench<'s> {
     /// strings as others, and loses or misplaces some comments.
     fn same_after_decryption(&self, case: &Case, sops: &Sops, theirs: &[u8], ours: &[u8]) -> bool {
         if case.name != "case.yaml" {
-            return self.same_meaning(case, theirs, ours);
+            return self.same_meaning(case, theirs, ours)
+                || self.is_unstable(case, theirs)
+                    && self.written_by_sops(case, ours).is_some()
+                    && self.as_json(sops, &format!("by-sops-{}", case.name))
+                        == self.as_json(sops, &format!("again-{}", case.name));
         }
         self.dir.write("ours-case.yaml", ours);
         let recipient = &self.keys[0].recipient;
@@ -333,10 +337,25 @@ impl<'s> Bench<'s> {
     /// Whether sops finds in our encrypted file what it finds in its own.
     fn same_after_encryption(&self, case: &Case, sops: &Sops, own: &[u8], ours: &[u8]) -> bool {
         if case.name != "case.yaml" {
-            return self.same_meaning(case, own, ours);
+            return self.same_meaning(case, own, ours)
+                || self.is_unstable(case, own) && self.same_json_after_encryption(case, sops);
         }
         self.as_json(sops, "by-us-case.yaml") == self.as_json(sops, "by-sops-case.yaml")
             && (own == ours || !yaml::is_readable(own) || yaml::same_data(own, ours))
+    }
+
+    /// Whether sops finds in ours the data of its own, or that of the document where all of it is encrypted: in what it
+    /// leaves in clear it may itself read something else than it was given.
+    fn same_json_after_encryption(&self, case: &Case, sops: &Sops) -> bool {
+        let ours = self.as_json(sops, &format!("by-us-{}", case.name));
+        ours == self.as_json(sops, &format!("by-sops-{}", case.name))
+            || self.written_by_sops(case, &case.plain).is_some()
+                && ours == self.as_json(sops, &format!("again-{}", case.name))
+    }
+
+    /// Whether sops does not read what it printed itself as it was: then only the data can be compared, without the comments.
+    fn is_unstable(&self, case: &Case, theirs: &[u8]) -> bool {
+        self.written_by_sops(case, theirs).as_deref() != Some(theirs)
     }
 
     fn as_json(&self, sops: &Sops, name: &str) -> Vec<u8> {

@@ -103,6 +103,11 @@ impl Bench<'_> {
                 (_, None) => true,
                 (None, Some(_)) => false,
             };
+            // What sops leaves in clear in INI it may itself read as something else; where all is encrypted it cannot.
+            let same = same
+                || case.name == "case.ini"
+                    && self.written_by_sops(&case, &other.plain).is_some()
+                    && found == self.found_by(sops, "again-case.ini");
             if !same {
                 let theirs = self.by_sops(sops, "decrypt", &name);
                 report.fail("sops finds other data", &[("sops", &theirs)]);
