@@ -12,6 +12,7 @@ mod retry;
 mod run;
 mod serve;
 mod service;
+mod signals;
 mod state;
 mod watch;
 mod worker;

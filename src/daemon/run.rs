@@ -6,7 +6,6 @@ use std::{
 };
 
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
     task::JoinHandle,
     time::{Instant, sleep_until, timeout},
@@ -17,6 +16,7 @@ use super::{
     log,
     retry::Retry,
     service::Service,
+    signals::Signals,
     state,
     watch::{CHECKOUT, Change},
     worker::{Outcome, Worker},
@@ -75,12 +75,6 @@ struct Pending {
     first: Instant,
     due: Instant,
     waits_for_checkout: bool,
-}
-
-struct Signals {
-    hangup: Signal,
-    interrupt: Signal,
-    terminate: Signal,
 }
 
 impl Daemon {
@@ -320,7 +314,8 @@ impl Daemon {
             }
             Outcome::Same => (),
             Outcome::Reconciled(report) => {
-                let snapshot = state::snapshot(&worker.config, &facts, &report);
+                let mut snapshot = state::snapshot(&worker.config, &facts, &report);
+                state::rekeying(&mut snapshot, &worker.rekeying);
                 self.tell(&report, &snapshot.status.warnings);
                 self.shown.send_replace(snapshot);
                 self.after_switch(&report);
@@ -435,21 +430,6 @@ enum Event {
     Retry,
     Stop,
     Watchdog,
-}
-
-impl Signals {
-    fn new() -> Result<Self> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| {
-                Error::new("internal", format!("cannot listen for signals: {error}"))
-            })
-        };
-        Ok(Self {
-            hangup: listen(SignalKind::hangup())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-        })
-    }
 }
 
 fn is_passing(secret: &crate::delivery::SecretState) -> bool {

@@ -147,7 +147,7 @@ impl Worker {
                 self.reconcile()
             }
             Err(error) => {
-                tracing::debug!(%error, "cannot prepare the next generation");
+                tracing::warn!(%error, "cannot prepare the next generation; the next change takes longer");
                 Outcome::Same
             }
         }
