@@ -105,8 +105,12 @@ fn show_rekey(rekey: &Rekey, output: &mut Output) -> Result<()> {
         parts.push(format!("last: {count} at {at}"));
     }
     output.line(&format!("rekey       {}", parts.join("; ")))?;
+    let what = match rekey.mode.as_str() {
+        "off" => "cannot tell whether files obey the rules",
+        _ => "files are not re-keyed",
+    };
     match &rekey.failure {
-        Some(refused) => show_refused("files are not re-keyed", refused, output),
+        Some(refused) => show_refused(what, refused, output),
         None => Ok(()),
     }
 }

@@ -266,7 +266,11 @@ impl Rekeying {
     fn tell(&self, pending: &Pending, failure: Option<&Error>) {
         match (failure, &pending.id) {
             (Some(error), _) if self.status.failure.as_ref() != Some(&error.into()) => {
-                super::log::error("files do not obey the rules and are not re-keyed", error);
+                let what = match self.status.mode == RekeyMode::Off.name() {
+                    true => "cannot tell whether files obey the rules",
+                    false => "files do not obey the rules and are not re-keyed",
+                };
+                super::log::error(what, error);
             }
             (None, Some(id)) if self.pending.id.as_ref() != Some(id) => {
                 let (files, doubts) = (pending.files.len(), pending.doubts.len());
