@@ -14,6 +14,7 @@ mod encrypt;
 mod explain;
 mod exposed;
 mod fix;
+mod follow;
 mod host;
 mod identity;
 mod interrupt;
