@@ -179,7 +179,7 @@ fn nothing_is_written_without_a_change_or_after_a_failure() {
         ("printf 'a: 1\\na: 2\\n' > \"$1\"", 2, "already defined"),
         ("echo 'sops: {}' >> \"$1\"", 2, "reserved"),
         (": > \"$1\"", 2, "no document"),
-        ("rm \"$1\"", 2, "No such file"),
+        ("rm \"$1\"", 2, "the editor left no file"),
         ("kill -INT $$", 130, "interrupted"),
     ] {
         let ran = desk.edit("a.yaml", script).expect(code);

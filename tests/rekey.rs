@@ -1,5 +1,6 @@
 //! `secretsctl rekey` and `exposed`, on files of real sops.
 
+mod exposed;
 mod faults;
 
 use std::{
@@ -298,7 +299,10 @@ fn quorums_and_settings() {
     let groups = "  - path_regex: ^s/\n    shamir_threshold: 2\n    key_groups:\n      - age: [$alice]\n      - age: [$bob, $web]\n";
     repository.raw_rules(groups);
     let ran = repository.rekey("alice", &["--yes"]).expect(2);
-    assert_eq!(actions(&ran)[0], "s/a.yaml blocked recipients-added");
+    assert_eq!(
+        actions(&ran)[0],
+        "s/a.yaml blocked recipients-added,groups-changed"
+    );
     assert!(ran.stderr.contains("loses-access"), "{ran}");
     let both = |args: &[&str]| {
         let mut command = repository.command("alice", &["-i"]);
@@ -310,7 +314,10 @@ fn quorums_and_settings() {
     };
     let ran = both(&["--yes"]).expect(0);
     // Alice and Bob could open it alone, and cannot any more.
-    assert_eq!(actions(&ran)[0], "s/a.yaml rotate recipients-added");
+    assert_eq!(
+        actions(&ran)[0],
+        "s/a.yaml rotate recipients-added,groups-changed"
+    );
     assert!(!repository.opens("alice", "s/a.yaml"));
     let text = repository.dir.read("repo/s/a.yaml");
     assert!(text.contains("shamir_threshold: 2"), "{text}");
@@ -371,7 +378,12 @@ fn what_is_refused() {
     repository.dir.write("repo/s/c.env", &damaged);
     let ran = repository.rekey("alice", &["--yes"]).expect(2);
     assert_eq!(actions(&ran)[2], "s/c.env blocked recipients-added");
+    assert_eq!(ran.json()["changed"], 0);
     assert!(!repository.opens("web", "s/a.yaml"));
+    for (args, changed) in [(&["--dry-run"][..], 0), (&["--dry-run", "--keep-going"], 4)] {
+        let ran = repository.rekey("alice", args).expect(1);
+        assert_eq!(ran.json()["changed"], changed, "{ran}");
+    }
     let ran = repository
         .rekey("alice", &["--yes", "--keep-going"])
         .expect(1);
@@ -399,7 +411,8 @@ fn what_is_refused() {
     assert!(ran.stderr.contains("hint"), "{ran}");
     for path in ["nothing", "../keys/bob.txt"] {
         repository.rules(&["bob", "web"]);
-        repository.rekey("bob", &["--yes", path]).expect(2);
+        let ran = repository.rekey("bob", &["--yes", path]).expect(2);
+        assert!(ran.stderr.contains("hint"), "{ran}");
     }
     repository.is_clean();
 }

@@ -25,7 +25,7 @@ pub struct Drift {
     pub gaining: Vec<String>,
     /// Recipients of the file that the rule does not name.
     pub losing: Vec<String>,
-    /// The recipients are the same, and their groups are others.
+    /// There are more groups or fewer, or recipients that stay are with others in a group.
     pub groups: bool,
     /// Another number of groups is needed.
     pub threshold: bool,
@@ -69,13 +69,19 @@ impl Drift {
         };
         let gaining = missing(&wanted, &found);
         let losing = missing(&found, &wanted);
+        let without = |groups: &[BTreeSet<Key>], gone: &[String]| -> Vec<BTreeSet<Key>> {
+            let stays = |key: &&Key| !gone.contains(&key.1);
+            let group = |group: &BTreeSet<Key>| group.iter().filter(stays).cloned().collect();
+            groups.iter().map(group).collect()
+        };
         let sorted = |groups: &[BTreeSet<Key>]| {
             let mut groups = groups.to_vec();
             groups.sort();
             groups
         };
         Self {
-            groups: gaining.is_empty() && losing.is_empty() && sorted(&wanted) != sorted(&found),
+            groups: wanted.len() != found.len()
+                || sorted(&without(&wanted, &gaining)) != sorted(&without(&found, &losing)),
             threshold: wanted.len() == found.len()
                 && wanted.len() > 1
                 && needed(settings.shamir_threshold, wanted.len())
@@ -191,6 +197,12 @@ mod tests {
         let groups = "key_groups: [pgp: [A], pgp: [B]]";
         assert!(drift(groups, &file(&[&["B"], &["A"]])).is_none());
         assert!(drift(groups, &file(&[&["A", "B"]])).groups);
+        // Whoever comes or goes, what stays is compared.
+        let found = drift(groups, &file(&[&["A"], &["C"]]));
+        assert!(!found.groups && found.losing == ["C"]);
+        assert!(drift(groups, &file(&[&["A"]])).groups);
+        let moved = "key_groups: [pgp: [A, C], pgp: [B]]";
+        assert!(drift(moved, &file(&[&["A"], &["B", "C", "D"]])).groups);
         let mut with_threshold = file(&[&["A"], &["B"]]);
         with_threshold.shamir_threshold = 2;
         assert!(drift(groups, &with_threshold).is_none());

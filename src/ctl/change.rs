@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::SystemTime};
 
-use super::{Context, interrupt};
+use super::{Context, follow::note_change, interrupt};
 use crate::{
     clock,
     error::{Error, Result},
@@ -18,7 +18,7 @@ use crate::{
 pub(super) fn change(
     file: &Path,
     input_type: Option<Format>,
-    context: &Context,
+    context: &mut Context,
     make: impl FnOnce(Secret, Format) -> Result<Option<Secret>>,
 ) -> Result<()> {
     let (identities, stop) = interrupt::identities_to_change(context)?;
@@ -41,9 +41,12 @@ pub(super) fn change(
     };
     let now = clock::format(SystemTime::now());
     let text = opened.edited(&key, plain, &now).map_err(in_file)?;
+    let changed = Document::parse(text.duplicate(), format, &limits).map_err(in_file)?;
     let _critical = stop.critical();
     if stop.is_requested() {
         return Err(interrupt::interrupted());
     }
-    held.replace(text.expose())
+    held.replace(text.expose())?;
+    note_change(file, &document, &changed, context);
+    Ok(())
 }

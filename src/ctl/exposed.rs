@@ -1,6 +1,7 @@
 //! `secretsctl exposed`: values that a removed recipient could read and that have not changed since.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -15,12 +16,8 @@ use crate::{
     escape,
     limits::Limits,
     output::{Outcome, Style},
-    rekey::{
-        ledger::{Ledger, Texts},
-        recover, write_ledger,
-    },
+    rekey::{ledger::Ledger, recover, write_ledger},
     repository::{LEDGER, Repository, find, read_rules},
-    sops::{document::Document, format::Format},
 };
 
 /// List the values that a removed recipient could read and that have not changed since
@@ -47,16 +44,21 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     if let (Some(path), Some(reason)) = (&args.done, &args.reason) {
         settle(&repository, path, &args.key, reason, &limits)?;
     }
-    let ledger = Ledger::read(&repository, &limits)?;
-    let open = ledger.open(|path| look(&repository, path, &limits))?;
+    let mut ledger = Ledger::read(&repository, &limits)?;
+    let followed = ledger.follow(&repository, &limits, &BTreeMap::new())?;
+    let open = ledger.open();
     let output = &mut context.output;
+    for problem in &followed.problems {
+        output.warning(problem);
+    }
     if output.is_json() {
-        let entries = open.iter().map(|(path, exposed, values)| {
+        let entries = open.iter().map(|open| {
             json!({
-                "path": path,
-                "keys": values.keys().collect::<Vec<_>>(),
-                "recipients": exposed.recipients,
-                "since": exposed.since,
+                "path": open.path,
+                "keys": open.keys,
+                "recipients": open.recipients,
+                "since": open.since,
+                "gone": followed.gone.contains(open.path),
             })
         });
         output.json(&json!({"exposed": entries.collect::<Vec<Value>>()}))?;
@@ -65,37 +67,30 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let rules = read_rules(&found, &limits).ok();
     let names = rules.as_ref().map(policy::rules::Rules::names);
     let label =
-        |text: &String| names.map_or_else(|| text.clone(), |names: &Names| names.label(text));
-    for (path, exposed, values) in &open {
-        let who: Vec<_> = exposed.recipients.iter().map(label).collect();
-        let path = output.styled(Style::Bold, &escape::text(path));
+        |text: &&str| names.map_or_else(|| (*text).to_owned(), |names: &Names| names.label(text));
+    for one in &open {
+        let who: Vec<_> = one.recipients.iter().map(label).collect();
+        let path = output.styled(Style::Bold, &escape::text(one.path));
+        let gone = match followed.gone.contains(one.path) {
+            true => " (the file is gone: these values may live on elsewhere)",
+            false => "",
+        };
         output.line(&format!(
-            "{path}: since {} no more for {}",
-            escape::text(&exposed.since),
+            "{path}: since {} no more for {}{gone}",
+            escape::text(one.since),
             escape::text(&who.join(", "))
         ))?;
-        for place in values.keys() {
+        for place in &one.keys {
             output.line(&format!("  {}", escape::text(place)))?;
         }
+    }
+    if !followed.gone.is_empty() {
+        output.line("Settle what is gone with `secretsctl exposed --done PATH --reason TEXT`.")?;
     }
     if open.is_empty() {
         output.line("nothing is exposed")?;
     }
     Ok(Outcome::findings_if(!open.is_empty()))
-}
-
-/// What the file at `path` is now; `None` when it is gone.
-fn look(repository: &Repository, path: &str, limits: &Limits) -> Result<Option<Texts>> {
-    let path = Path::new(path);
-    match repository.read(path) {
-        Ok(content) => {
-            let document = Document::parse(content, Format::from_path(path), limits)
-                .map_err(|error| error.with_file(&repository.root().join(path)))?;
-            Ok(Some(Texts::of(&document)))
-        }
-        Err(error) if error.code == "file-missing" => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 fn settle(
@@ -113,6 +108,7 @@ fn settle(
     recover(repository)?;
     let before = repository.stamp(Path::new(LEDGER)).ok();
     let mut ledger = Ledger::read(repository, limits)?;
+    ledger.follow(repository, limits, &BTreeMap::new())?;
     let wanted = path.to_string_lossy();
     let here = || -> Option<String> {
         let root = repository.root().canonicalize().ok()?;

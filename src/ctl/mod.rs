@@ -15,6 +15,7 @@ mod encrypt;
 mod explain;
 mod exposed;
 mod fix;
+mod follow;
 mod host;
 mod identity;
 mod interrupt;

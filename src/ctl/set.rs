@@ -82,7 +82,7 @@ impl fmt::Debug for Value {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Outcome> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let path = Step::parse_path(&args.place)?;
     let limits = Limits::default();
     let value = value(args, &limits)?;

@@ -39,7 +39,7 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Outcome> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let path = Step::parse_path(&args.place)?;
     let limits = Limits::default();
     change(&args.file, args.input_type, context, |plain, format| {

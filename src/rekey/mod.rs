@@ -27,12 +27,13 @@ pub(crate) use journal::{Recovered, recover};
 use crate::{
     error::Result,
     identity::Effort,
+    limits::Limits,
     repository::{ContentHash, LEDGER, Repository, Stamp, content_hash},
     secret::Secret,
     survey::each_in_parallel,
 };
 use edit::Edited;
-use ledger::Ledger;
+use ledger::{Ledger, Texts};
 use survey::{Action, File};
 use transaction::{Change, Old};
 
@@ -143,8 +144,16 @@ pub(crate) fn commit(
     let repository = tools.repository;
     let list = Path::new(LEDGER);
     let before = repository.stamp(list).ok();
-    let mut ledger = Ledger::read(repository, &tools.limits)?;
-    let old_text = ledger.text();
+    let old_ledger = Ledger::read(repository, &tools.limits)?;
+    let mut ledger = old_ledger.clone();
+    if !ledger.is_empty() {
+        let known = prepared
+            .edited
+            .iter()
+            .filter_map(|(number, edited)| Some((name(&files.get(*number)?.path), &edited.before)));
+        // What cannot be read stays on the list as it is.
+        ledger.follow(repository, &tools.limits, &known.collect())?;
+    }
     let mut exposed = Vec::new();
     // The rules first: what is left after an interruption is what another re-key does.
     let rules = prepared.rules.into_iter().map(|rules| Change {
@@ -160,7 +169,7 @@ pub(crate) fn commit(
         let Some(file) = files.get(number) else {
             continue;
         };
-        let name = text_as_go_sees_it(file.path.as_os_str().as_bytes()).into_owned();
+        let name = name(&file.path);
         if file.action == Action::Rotate {
             let after = &edited.after;
             ledger.carry(&name, &edited.before, after);
@@ -169,7 +178,7 @@ pub(crate) fn commit(
                 exposed.push(new);
             }
         } else {
-            ledger.rewrapped(&name, &edited.before, &edited.after);
+            ledger.changed(&name, &edited.after);
         }
         let Some(stamp) = file.stamp else { continue };
         changes.push(Change {
@@ -181,11 +190,10 @@ pub(crate) fn commit(
             }),
         });
     }
-    let text = ledger.text();
-    if text != old_text {
+    if ledger != old_ledger {
         changes.push(Change {
             path: list.to_owned(),
-            text: Secret::from(text),
+            text: Secret::from(ledger.text()),
             old: old(repository, list, before)?,
         });
     }
@@ -193,6 +201,33 @@ pub(crate) fn commit(
         progress.replaced();
     })?;
     Ok(exposed)
+}
+
+/// Notes what became of the exposed values of a file that was changed without a re-key.
+///
+/// `before` tells a file that somebody else has given a new data key from one with other values.
+pub(crate) fn follow_change(
+    repository: &Repository,
+    path: &Path,
+    before: &Texts,
+    after: &Texts,
+    limits: &Limits,
+) -> Result<Recovered> {
+    let name = name(path);
+    if !Ledger::read(repository, limits)?.names(&name) {
+        return Ok(Recovered::Nothing);
+    }
+    let _lock = repository.lock_soon()?;
+    let recovered = recover(repository)?;
+    let stamp = repository.stamp(Path::new(LEDGER)).ok();
+    let old = Ledger::read(repository, limits)?;
+    let mut ledger = old.clone();
+    ledger.changed(&name, before);
+    ledger.changed(&name, after);
+    if ledger != old {
+        write_ledger(repository, &ledger, stamp)?;
+    }
+    Ok(recovered)
 }
 
 /// Puts a list of exposed values in the place of the one that `before` is the stamp of.
@@ -216,6 +251,11 @@ fn old(repository: &Repository, path: &Path, stamp: Option<Stamp>) -> Result<Opt
     Ok(Some(Old { stamp, hash }))
 }
 
+/// A file as reports and the list of exposed values name it.
+fn name(path: &Path) -> String {
+    text_as_go_sees_it(path.as_os_str().as_bytes()).into_owned()
+}
+
 /// Values that a removed recipient could read.
 pub(crate) struct NewlyExposed {
     pub(crate) path: String,
@@ -228,7 +268,7 @@ impl NewlyExposed {
         let values = &edited.after.values;
         let is_any = file.action == Action::Rotate && !file.remove.is_empty() && !values.is_empty();
         is_any.then(|| Self {
-            path: text_as_go_sees_it(file.path.as_os_str().as_bytes()).into_owned(),
+            path: name(&file.path),
             keys: values.keys().cloned().collect(),
             recipients: file.remove.clone(),
         })

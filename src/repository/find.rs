@@ -68,6 +68,11 @@ pub(crate) fn find(explicit: Option<&Path>) -> Result<Found> {
     })
 }
 
+/// The rules nearest to a file, wherever somebody works. `file` is absolute.
+pub(crate) fn find_above(file: &Path) -> Option<Rules> {
+    find_from(file.parent()?).rules
+}
+
 fn find_from(here: &Path) -> Found {
     let mut found = Found::default();
     // What the kernel calls `..` counts for whether there is a file, and what the text says counts for its name.

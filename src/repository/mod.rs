@@ -29,7 +29,7 @@ use crate::{
     secret::Secret,
 };
 
-pub(crate) use find::{Rules, WRONG_NAME, find, located, matched_text};
+pub(crate) use find::{Rules, WRONG_NAME, find, find_above, located, matched_text};
 pub(crate) use rules::{no_rules, parse_rules, read_rules};
 pub(crate) use walk::Walk;
 pub(crate) use write::Replaced;

@@ -1,7 +1,9 @@
 //! Changing files of a repository: always beneath its root, never through a link that leads out, each file whole or not at
 //! all.
 
-use std::{ffi::OsStr, fs::File, io::Write as _, os::fd::OwnedFd, path::Path};
+use std::{
+    ffi::OsStr, fs::File, io::Write as _, os::fd::OwnedFd, path::Path, thread, time::Duration,
+};
 
 use rustix::{
     fs::{Access, AtFlags, FlockOperation, Mode, OFlags},
@@ -13,6 +15,10 @@ use crate::{
     error::{Error, Result},
     files::{self, unwritable},
 };
+
+/// How often, and how long apart, a lock is tried that somebody holds.
+const LOCK_ATTEMPTS: usize = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Whose owner, mode and attributes a new file gets.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +46,17 @@ impl Repository {
             .with_hint("wait for it to end")),
             Err(error) => Err(failed("lock the repository", error).with_file(&self.root)),
         }
+    }
+
+    /// As [`Self::lock`], and waits a little for somebody who is about to end.
+    pub(crate) fn lock_soon(&self) -> Result<Lock> {
+        for _ in 0..LOCK_ATTEMPTS {
+            match self.lock() {
+                Err(error) if error.code == "locked-repository" => thread::sleep(LOCK_PAUSE),
+                result => return result,
+            }
+        }
+        self.lock()
     }
 
     /// Whether the file at `path` can be replaced: it has this one name only, and its directory can be written.

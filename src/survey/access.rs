@@ -208,7 +208,10 @@ fn file<'r>(
         path,
         rule,
         error,
-        regrouped: drift.is_some_and(|drift| drift.groups || drift.threshold),
+        regrouped: drift.is_some_and(|drift| {
+            let same = drift.gaining.is_empty() && drift.losing.is_empty();
+            drift.groups && same || drift.threshold
+        }),
         readers,
         groups: now.into_quorum(),
         rule_groups: by_rule.map(Groups::into_quorum),

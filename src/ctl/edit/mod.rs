@@ -20,6 +20,7 @@ use super::{
     Context,
     decrypt::format,
     encrypt::settings_of_rule,
+    follow::note_change,
     interrupt::{self, Stop, interrupted},
 };
 use crate::{
@@ -172,16 +173,18 @@ impl Session<'_> {
         scratch.write(&plain)?;
         loop {
             self.run_editor(&scratch.file())?;
-            let text = scratch.read(self.limit())?;
+            let text = scratch.read(self.limit()).map_err(of_scratch)?;
             if text.expose() == plain.expose() {
                 context
                     .output
                     .note(&Error::new("unchanged", "nothing was changed"));
                 return Ok(Outcome::Fine);
             }
-            let written = self
-                .encrypted(&base, text)
-                .and_then(|text| self.write(&base, &text));
+            let written = self.encrypted(&base, text).and_then(|text| {
+                let written = self.write(&base, &text)?;
+                self.note(&base, text, &written, context);
+                Ok(written)
+            });
             let overtaken = matches!(written, Ok(Written::Overtaken));
             let (error, question) = match written {
                 Ok(Written::Done) => return Ok(Outcome::Fine),
@@ -258,6 +261,16 @@ impl Session<'_> {
         Ok(Written::Done)
     }
 
+    /// Values that somebody could read may have become others.
+    fn note(&self, base: &Base, text: Secret, written: &Written, context: &mut Context) {
+        let (Base::File { document, .. }, Written::Done) = (base, written) else {
+            return;
+        };
+        if let Ok(changed) = Document::parse(text, self.format, &self.limits) {
+            note_change(self.file, document, &changed, context);
+        }
+    }
+
     fn run_editor(&self, file: &Path) -> Result<()> {
         let Some((program, args)) = self.editor.split_first() else {
             return Err(no_editor());
@@ -287,6 +300,15 @@ impl Session<'_> {
         )
         .with_hint("edit the file again"))
     }
+}
+
+/// The file that the editor should have left is named by nobody but us.
+fn of_scratch(error: Error) -> Error {
+    let message = match error.code {
+        "file-missing" => "the editor left no file, so nothing was written".to_owned(),
+        _ => format!("cannot read what the editor has left: {}", error.message),
+    };
+    Error::new("editor", message).with_hint("edit it again, and save it under the name that it has")
 }
 
 /// The editor with its arguments.

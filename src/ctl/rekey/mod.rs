@@ -22,7 +22,9 @@ use crate::{
     limits::Limits,
     output::{Outcome, Output},
     rekey::{
-        Allowed, NewRules, Progress, Recovered, Tools, commit, prepare, recover,
+        Allowed, NewRules, Progress, Recovered, Tools, commit,
+        ledger::Ledger,
+        prepare, recover,
         survey::{Action, File, Rotation, survey},
     },
     repository::{self, Repository, find, no_rules, read_rules},
@@ -147,6 +149,8 @@ impl Job<'_> {
     pub(super) fn run(self, context: &mut Context) -> Result<Outcome> {
         let limits = Limits::default();
         refuse_doubtful(self.rules, &self.found.file)?;
+        // Where that cannot be read, no removal could be noted.
+        Ledger::read(self.repository, &limits)?;
         let mut files = survey(
             self.repository,
             self.rules,
@@ -169,8 +173,10 @@ impl Job<'_> {
         let prepared = prepare(&tools, &mut files, &progress, &interrupted)?;
         progress.clear();
         let blocked = |files: &[File<'_>]| files.iter().any(|file| file.action == Action::Blocked);
+        let is_refused = blocked(&files) && !self.keep_going;
         let report = plan::Report {
             files: &files,
+            is_refused,
             names: self.rules.names(),
             old_names: self.old_rules.map(Rules::names),
             shown: self.shown,
@@ -182,7 +188,7 @@ impl Job<'_> {
             report.print(&exposed, &identities, false, output)?;
             return Ok(Outcome::findings_if(is_due || blocked(&files)));
         }
-        if blocked(&files) && !self.keep_going {
+        if is_refused {
             report.print(&[], &identities, false, output)?;
             let next = match &self.new_rules {
                 None => "change the others with --keep-going",
@@ -259,7 +265,9 @@ fn relative(found: &repository::Rules, paths: &[PathBuf]) -> Result<Vec<PathBuf>
     let mut relative = Vec::new();
     for path in paths {
         let real = path.canonicalize().map_err(|error| {
-            Error::new("file-missing", format!("cannot find the file: {error}")).with_file(path)
+            Error::new("file-missing", format!("cannot find the file: {error}"))
+                .with_file(path)
+                .with_hint("name files and directories of the repository; without any, all files are meant")
         })?;
         let Ok(inside) = real.strip_prefix(&root) else {
             return Err(

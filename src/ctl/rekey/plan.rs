@@ -22,6 +22,8 @@ const SHOWN: usize = 10;
 
 pub(super) struct Report<'r> {
     pub(super) files: &'r [File<'r>],
+    /// A blocked file stops the others.
+    pub(super) is_refused: bool,
     pub(super) names: &'r Names,
     /// Of who is not in the rules any more.
     pub(super) old_names: Option<&'r Names>,
@@ -164,9 +166,10 @@ impl Report<'_> {
         let exposed = exposed
             .iter()
             .map(|one| json!({"path": one.path, "keys": one.keys, "recipients": one.recipients}));
+        let due = self.files.iter().filter(|file| file.is_due()).count();
         json!({
             "files": self.files.iter().map(file).collect::<Vec<_>>(),
-            "changed": self.files.iter().filter(|file| file.is_due()).count(),
+            "changed": if self.is_refused { 0 } else { due },
             "exposed": exposed.collect::<Vec<_>>(),
         })
     }
