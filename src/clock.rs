@@ -36,6 +36,14 @@ pub(crate) fn parse(text: &str) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
+/// Whether `one` is an earlier time than `other`; what is no time is neither earlier nor later.
+pub(crate) fn is_earlier(one: &str, other: &str) -> bool {
+    match (parse(one), parse(other)) {
+        (Some(one), Some(other)) => one < other,
+        _ => false,
+    }
+}
+
 /// For serde: a time as [`format()`] writes it.
 pub(crate) mod text {
     use std::time::SystemTime;

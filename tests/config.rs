@@ -188,7 +188,22 @@ fn pins_must_be_safe_and_say_where() {
             "`../a` is no directory of the repository",
             "PINS:1:",
         ),
+        (
+            pin(", below: 'a/*'"),
+            "`a/*` is no directory of the repository",
+            "PINS:1:",
+        ),
         (pin(", belo: a"), "did you mean `below`?", "PINS:1:"),
+        (
+            pin(", below: a").replace("aqmcac8p", "aqmcac8q"),
+            "damaged",
+            "PINS:1:",
+        ),
+        (
+            "- { recipient: notakey, below: a }\n".to_owned(),
+            "no recipient",
+            "PINS:1:",
+        ),
         (
             "recipients: []\n".to_owned(),
             "pinned recipients are a list",
@@ -201,11 +216,17 @@ fn pins_must_be_safe_and_say_where() {
         ),
     ] {
         let said = check("pins", &pins, 0o644);
-        assert!(said.contains(message) && said.contains(place), "{said}");
+        assert!(
+            said.contains(message) && said.contains(place),
+            "{pins}: {said}"
+        );
         assert!(!said.contains("AGE-SECRET"), "{said}");
     }
     let said = check("pins", &pin(", below: a"), 0o666);
     assert!(said.contains("the configuration is not used"), "{said}");
+    // Somewhere else in the same work tree is no better.
+    let said = check("repo/.git/pins", &pin(", below: a"), 0o644);
+    assert!(said.contains("lies in the repository"), "{said}");
     let said = check("repo/pins", &pin(", below: a"), 0o644);
     assert!(said.contains("lies in the repository"), "{said}");
     let missing = format!("{START}rekey: {{ mode: auto, pinned-recipients: /nonexistent }}\n");

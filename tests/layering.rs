@@ -33,7 +33,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ),
     (
         "rekey",
-        "error files identity limits open repository secret sops survey",
+        "clock error files identity limits open repository secret sops survey",
     ),
     (
         "config",

@@ -10,6 +10,7 @@ use super::{
     paths::unsafe_path,
     reader::{Findings, tidy},
 };
+use crate::identity::check_recipient;
 
 /// What the daemon does when files do not obey the rules.
 #[derive(Debug, Default)]
@@ -88,7 +89,9 @@ pub(super) fn rekey(node: &Node, repository: Option<&Path>, findings: &mut Findi
     let pinned = pinned.and_then(|node| {
         let file = findings.path(node, "rekey.pinned-recipients")?;
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        if repository.is_some_and(|repository| real(&file).starts_with(real(repository))) {
+        if repository
+            .is_some_and(|repository| real(&file).starts_with(work_tree(&real(repository))))
+        {
             let message =
                 "`rekey.pinned-recipients` lies in the repository, whose authors it is to bound";
             findings.errors.push(
@@ -120,6 +123,13 @@ pub(super) fn rekey(node: &Node, repository: Option<&Path>, findings: &mut Findi
         required: required.unwrap_or_default(),
         on_rekey: on_rekey.unwrap_or_default(),
     }
+}
+
+/// The Git work tree that the repository is in, or else the repository.
+fn work_tree(repository: &Path) -> &Path {
+    let mut above = repository.ancestors();
+    let top = above.find(|directory| directory.join(".git").symlink_metadata().is_ok());
+    top.unwrap_or(repository)
 }
 
 fn pinned_recipients(file: PathBuf, findings: &mut Findings) -> Option<Pinned> {
@@ -166,6 +176,7 @@ fn pin(item: &Node, findings: &mut Findings) -> Option<Pin> {
             let path = tidy(Path::new(text.trim_end_matches('/')));
             let path = path.to_str().unwrap_or_default().to_owned();
             if text.is_empty()
+                || text.contains(['*', '?', '['])
                 || text.starts_with('/')
                 || (!path.is_empty() && unsafe_path(&path).is_some())
             {
@@ -216,13 +227,25 @@ fn recipient(node: &Node, what: &str, findings: &mut Findings) -> Option<String>
         );
         return None;
     }
-    if text.trim().is_empty() || text.contains([',', '\n']) {
-        findings.error(
-            &node.place,
-            "config-value",
-            format!("`{what}` must be one recipient, as a rule names it"),
-        );
+    let wrong = match text.trim() {
+        age if age.starts_with("age1") || age.starts_with("ssh-") => {
+            check_recipient(age).err().map(|error| error.message)
+        }
+        other if is_of_another_kind(other) => None,
+        _ => Some("it is no recipient, as a rule names it".to_owned()),
+    };
+    if let Some(wrong) = wrong {
+        let message = format!("`{what}` must be one recipient: {wrong}");
+        findings.error(&node.place, "config-value", message);
         return None;
     }
     Some(text.trim().to_owned())
+}
+
+/// A PGP fingerprint, or the address of a cloud key.
+fn is_of_another_kind(text: &str) -> bool {
+    let is_fingerprint = text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let addresses = ["arn:", "projects/", "https://", "http://"];
+    let is_address = addresses.iter().any(|start| text.starts_with(start));
+    is_fingerprint || is_address && !text.contains(char::is_whitespace)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::protocol::{Approve, Call, DESCRIPTION, INTERFACE, SERVICE, WaitFor};
+use super::protocol::{Approve, Call, DESCRIPTION, INTERFACE, Plan, SERVICE, WaitFor};
 
 /// Names of one `Wait`.
 const WAIT_NAMES: usize = 1000;
@@ -14,7 +14,7 @@ pub(super) enum Method {
     Approve(Approve),
     List,
     Pending,
-    Plan,
+    Plan(Plan),
     Reload,
     Status,
     Wait(WaitFor),
@@ -36,7 +36,7 @@ pub(super) fn method(call: &Call) -> Result<Method, Value> {
         (INTERFACE, "Approve") => approve_parameters(&call.parameters).map(Method::Approve),
         (INTERFACE, "List") => Ok(Method::List),
         (INTERFACE, "Pending") => Ok(Method::Pending),
-        (INTERFACE, "Plan") => Ok(Method::Plan),
+        (INTERFACE, "Plan") => plan_parameters(&call.parameters).map(Method::Plan),
         (INTERFACE, "Reload") => Ok(Method::Reload),
         (INTERFACE, "Status") => Ok(Method::Status),
         (INTERFACE, "Wait") => wait_parameters(&call.parameters).map(Method::Wait),
@@ -50,6 +50,14 @@ pub(super) fn method(call: &Call) -> Result<Method, Value> {
 fn approve_parameters(parameters: &Value) -> Result<Approve, Value> {
     serde_json::from_value(parameters.clone())
         .map_err(|_| service_error("InvalidParameter", "parameter", "id"))
+}
+
+fn plan_parameters(parameters: &Value) -> Result<Plan, Value> {
+    if parameters.is_null() {
+        return Ok(Plan::default());
+    }
+    serde_json::from_value(parameters.clone())
+        .map_err(|_| service_error("InvalidParameter", "parameter", "dry_run"))
 }
 
 fn wait_parameters(parameters: &Value) -> Result<WaitFor, Value> {

@@ -167,6 +167,14 @@ pub(crate) struct Approve {
     pub(crate) id: String,
 }
 
+/// Parameters of `Plan`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Plan {
+    #[serde(default)]
+    pub(crate) dry_run: bool,
+}
+
 /// Answer of `Approve`: what was done.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Rekeyed {
@@ -187,7 +195,7 @@ pub(crate) struct Exposed {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Planned {
     pub(crate) pending: Pending,
-    /// What was done at once, because nobody has to approve it.
+    /// What was done at once, because nobody has to approve it; of a dry run, what would be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) done: Option<Rekeyed>,
 }

@@ -65,8 +65,11 @@ pub(crate) type ReloadRequest = oneshot::Sender<ReloadResult>;
 /// A wish about re-keying, and where to say what came of it.
 #[derive(Debug)]
 pub(crate) enum RekeyRequest {
-    /// Look again, and do what nobody has to approve.
-    Plan(oneshot::Sender<Result<Planned>>),
+    /// Look again, and unless it is a dry run, do what nobody has to approve.
+    Plan {
+        dry_run: bool,
+        sender: oneshot::Sender<Result<Planned>>,
+    },
     /// Do what has this name.
     Approve(String, oneshot::Sender<Result<Rekeyed>>),
 }
@@ -209,7 +212,11 @@ impl Connection {
             Ok(Method::Status) => self.read(|snapshot| json!(snapshot.status)),
             Ok(Method::List) => self.read(|snapshot| json!(*snapshot.listing)),
             Ok(Method::Pending) => self.read(|snapshot| json!(*snapshot.pending)),
-            Ok(Method::Plan) => self.rekey(RekeyRequest::Plan).await?,
+            Ok(Method::Plan(plan)) => {
+                let dry_run = plan.dry_run;
+                self.rekey(|sender| RekeyRequest::Plan { dry_run, sender })
+                    .await?
+            }
             Ok(Method::Approve(wanted)) => {
                 let id = wanted.id;
                 self.rekey(|sender| RekeyRequest::Approve(id, sender))

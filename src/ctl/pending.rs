@@ -24,13 +24,17 @@ pub(crate) fn run(_: &Args, context: &mut Context) -> Result<Outcome> {
     if output.is_json() {
         output.json(&pending)?;
     } else {
-        show(&pending, output)?;
+        show(&pending, &[], output)?;
     }
     Ok(Outcome::findings_if(pending.id.is_some()))
 }
 
-/// The plan, and why it waits.
-pub(super) fn show(pending: &Pending, output: &mut Output) -> Result<()> {
+/// The plan, and why it waits; and what happens `by_itself`.
+pub(super) fn show(pending: &Pending, by_itself: &[RekeyFile], output: &mut Output) -> Result<()> {
+    if !by_itself.is_empty() {
+        output.line("by itself:")?;
+        show_files(by_itself, &shortened, output)?;
+    }
     let Some(id) = &pending.id else {
         return output.line("nothing waits for approval");
     };
@@ -52,6 +56,16 @@ pub(super) fn show(pending: &Pending, output: &mut Output) -> Result<()> {
             }
             "lower-threshold" => "fewer would be needed to open it, or other groups".to_owned(),
             "selection-changed" => "another part of it would be encrypted".to_owned(),
+            "unknown-file" => "new here: is it what its name says?".to_owned(),
+            "copied-file" => "its data key is known from another file: a copy, or moved".to_owned(),
+            "recipients-changed" => {
+                "somebody else changed its recipients, or what it says of them".to_owned()
+            }
+            "older-file" => "an older version of it".to_owned(),
+            "untrusted-file" => "others than root and the daemon's user can change it".to_owned(),
+            "configuration-refused" => {
+                "the configuration on disk is not in use: other pins may be meant".to_owned()
+            }
             "untrusted-rules" => {
                 "others than root and the daemon's user can change the rules".to_owned()
             }
@@ -96,9 +110,11 @@ fn show_files(
         let mut parts: Vec<String> = Vec::new();
         parts.extend(file.add.iter().map(|one| format!("+ {}", label(one))));
         parts.extend(file.remove.iter().map(|one| format!("- {}", label(one))));
-        if parts.is_empty() {
-            parts.push(escape::text(&file.reasons.join(", ")).into_owned());
-        }
+        let others = file
+            .reasons
+            .iter()
+            .filter(|reason| !reason.starts_with("recipients-"));
+        parts.extend(others.map(|reason| escape::text(reason).into_owned()));
         let path = output.styled(Style::Bold, &escape::text(&file.path));
         output.line(&format!(
             "{:8}{path}  {}",

@@ -18,7 +18,10 @@ pub(crate) struct Args {}
 /// Runs the command.
 pub(crate) fn run(_: &Args, context: &mut Context) -> Result<Outcome> {
     let status: Status = Client::connect(&context.global.socket())?.call("Status", ())?;
-    let outcome = Outcome::findings_if(status.state != State::Ok || status.configuration.is_some());
+    let is_stuck = status.rekey.mode != "off" && status.rekey.failure.is_some();
+    let outcome = Outcome::findings_if(
+        status.state != State::Ok || status.configuration.is_some() || is_stuck,
+    );
     if context.output.is_json() {
         context.output.json(&status)?;
     } else {

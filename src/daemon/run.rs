@@ -52,6 +52,7 @@ pub(super) struct Daemon {
     /// What the job that runs has taken up.
     taken: Option<Pending>,
     retry: Retry,
+    rekey_retry: Retry,
     /// Whether the job that runs is what nobody waits for.
     is_upkeep: bool,
     /// Until the first job has ended.
@@ -90,6 +91,7 @@ impl Daemon {
             pending: None,
             taken: None,
             retry: Retry::default(),
+            rekey_retry: Retry::default(),
             is_upkeep: false,
             is_first: true,
             causes: BTreeMap::new(),
@@ -131,6 +133,7 @@ impl Daemon {
                 Event::Rekey(request) => self.begin_rekey(request),
                 Event::Retry => {
                     self.retry.begun();
+                    self.rekey_retry.begun();
                     self.note(Change::default(), Duration::ZERO);
                 }
                 Event::Stop => return Ok(()),
@@ -165,7 +168,11 @@ impl Daemon {
             (Some(_), Some(pending)) => Some(pending.due),
             _ => None,
         };
-        let retry = self.worker.as_ref().and(self.retry.due());
+        let retries = [self.retry.due(), self.rekey_retry.due()];
+        let retry = self
+            .worker
+            .as_ref()
+            .and(retries.into_iter().flatten().min());
         let is_idle = self.worker.is_some();
         let watched = async {
             match &mut self.worker {
@@ -267,8 +274,11 @@ impl Daemon {
                 .for_each(|hook| hook.after_rekey(&rekeyed));
             self.note(Change::default(), Duration::ZERO);
         }
-        if self.is_upkeep && worker.rekeying.is_due() {
-            self.note(Change::default(), BUSY);
+        match (self.is_upkeep, worker.rekeying.is_due()) {
+            (true, true) => self.note(Change::default(), BUSY),
+            (true, false) if worker.rekeying.has_failed() => self.rekey_retry.failed(),
+            (true, false) => self.rekey_retry.clear(),
+            (false, _) => {}
         }
     }
 

@@ -156,8 +156,12 @@ impl Worker {
     /// Does what somebody asked about re-keying. Blocks.
     pub(super) fn answer(&mut self, request: RekeyRequest) -> Outcome {
         Outcome::Answered(match request {
-            RekeyRequest::Plan(sender) => {
-                let done = self.rekey(Asked::ForPlan);
+            RekeyRequest::Plan { dry_run, sender } => {
+                let asked = match dry_run {
+                    true => Asked::ForDryPlan,
+                    false => Asked::ForPlan,
+                };
+                let done = self.rekey(asked);
                 let planned = done.map(|done| Planned {
                     pending: self.rekeying.pending().as_ref().clone(),
                     done,
@@ -174,6 +178,7 @@ impl Worker {
     fn rekey(&mut self, asked: Asked<'_>) -> Result<Option<Rekeyed>> {
         let means = Means {
             config: &self.config,
+            is_outdated: self.refused.is_some(),
             identities: &self.identities,
             stop: &self.plugins,
         };

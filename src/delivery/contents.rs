@@ -11,7 +11,6 @@ use super::{
     Inputs,
     check::left_out,
     desired::{ByRules, Named, Unit, Wanted, source_of},
-    guard::fingerprint,
     state::FileRecord,
     work::Work,
 };
@@ -70,7 +69,7 @@ impl Work<'_> {
         let key = crate::open::data_key(&document, identities)?;
         let opened = document.open(&key)?;
         let lastmodified = &document.metadata().lastmodified;
-        let data_key = fingerprint(&self.memory.salt, &key);
+        let data_key = crate::open::fingerprint(&self.memory.salt, &key);
         let held = self.guard.judge(
             self.memory,
             &unit.file,
@@ -141,7 +140,7 @@ impl Work<'_> {
         let content = repository.read(Path::new(&*unit.file)).ok()?;
         let document = Document::parse(content, unit.format, &config.limits).ok()?;
         let key = crate::open::data_key(&document, identities).ok()?;
-        Some(fingerprint(&self.memory.salt, &key))
+        Some(crate::open::fingerprint(&self.memory.salt, &key))
     }
 
     fn lay_out(

@@ -7,13 +7,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sha2::{Digest as _, Sha256};
-
 use super::{
     Inputs,
     state::{FileRecord, Memory},
 };
-use crate::{clock, error::Error, repository::hex, secret::DataKey};
+use crate::{clock::is_earlier, error::Error};
 
 const HINT: &str = "if this is meant, say `accept-old: true` where the secret is configured";
 
@@ -61,7 +59,8 @@ impl Guard {
             return None;
         }
         let record = memory.files.get(file);
-        if let Some(record) = record.filter(|record| is_older(lastmodified, &record.lastmodified)) {
+        if let Some(record) = record.filter(|record| is_earlier(lastmodified, &record.lastmodified))
+        {
             return Some(rolled_back(lastmodified, &record.lastmodified).with_hint(HINT));
         }
         // Whoever had the key first is the original.
@@ -81,7 +80,7 @@ impl Guard {
     /// The newest of what was delivered and what is there now.
     pub(super) fn newest(&self, memory: &Memory, file: &str, lastmodified: &str) -> String {
         match memory.files.get(file) {
-            Some(record) if is_older(lastmodified, &record.lastmodified) => {
+            Some(record) if is_earlier(lastmodified, &record.lastmodified) => {
                 record.lastmodified.clone()
             }
             _ => lastmodified.to_owned(),
@@ -95,7 +94,7 @@ pub(super) fn notes(inputs: &Inputs<'_>, files: &BTreeMap<String, FileRecord>) -
     let mut by_key: HashMap<&str, &str> = HashMap::new();
     for (file, record) in files {
         let path = inputs.repository.root().join(file);
-        if is_older(&record.delivered, &record.lastmodified) {
+        if is_earlier(&record.delivered, &record.lastmodified) {
             notes.push(rolled_back(&record.delivered, &record.lastmodified).with_file(&path));
         }
         if record.data_key.is_empty() {
@@ -107,16 +106,6 @@ pub(super) fn notes(inputs: &Inputs<'_>, files: &BTreeMap<String, FileRecord>) -
         }
     }
     notes
-}
-
-/// A keyed hash of a data key: tells equal ones apart from others, and nothing else.
-pub(super) fn fingerprint(salt: &str, key: &DataKey) -> String {
-    let hash = Sha256::new()
-        .chain_update(salt.as_bytes())
-        .chain_update([0])
-        .chain_update(key.expose())
-        .finalize();
-    hex(hash.get(..16).unwrap_or_default())
 }
 
 fn rolled_back(lastmodified: &str, known: &str) -> Error {
@@ -131,12 +120,4 @@ fn copied(other: &str) -> Error {
         "copied",
         format!("the file has the data key of {other}: one of them was made by copying"),
     )
-}
-
-/// Whether `new` is an earlier time than `known`; what is no time is neither.
-pub(super) fn is_older(new: &str, known: &str) -> bool {
-    match (clock::parse(new), clock::parse(known)) {
-        (Some(new), Some(known)) => new < known,
-        _ => false,
-    }
 }

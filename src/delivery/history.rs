@@ -10,11 +10,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    guard::is_older,
-    state::{FileRecord, Memory},
-};
+use super::state::{FileRecord, Memory};
 use crate::{
+    clock::is_earlier,
     error::{Error, Result},
     files::{self, ReadLimit, Replacing, Trust},
     repository::{content_hash, hex},
@@ -130,7 +128,7 @@ fn is_newer(new: &str, known: &str) -> bool {
     if known.is_empty() {
         return !new.is_empty();
     }
-    is_older(known, new)
+    is_earlier(known, new)
 }
 
 fn read(file: &Path) -> Result<BTreeMap<String, String>> {

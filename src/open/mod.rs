@@ -1,9 +1,12 @@
 //! Documents meet identities: the data key of a file, and the file opened with it.
 
+use sha2::{Digest as _, Sha256};
+
 use crate::{
     error::{Error, Result},
     escape,
     identity::{Attempt, Effort, INTERRUPTED, Identities},
+    repository::hex,
     secret::{DataKey, Secret},
     sops::{
         InHand,
@@ -93,6 +96,16 @@ fn unwrap(metadata: &Metadata, identities: &Identities, most: Effort) -> Result<
         shares,
         opened,
     })
+}
+
+/// A keyed hash of a data key: tells equal ones apart from others, and nothing else.
+pub(crate) fn fingerprint(salt: &str, key: &DataKey) -> String {
+    let hash = Sha256::new()
+        .chain_update(salt.as_bytes())
+        .chain_update([0])
+        .chain_update(key.expose())
+        .finalize();
+    hex(hash.get(..16).unwrap_or_default())
 }
 
 /// How many groups must open; unknown where a file with several does not say.

@@ -32,23 +32,21 @@ pub(crate) fn require(files: &mut [File<'_>], required: &[String]) {
     }
 }
 
-/// Why `files` may not be changed without a person's word, with the path of each.
-pub(crate) fn doubts(files: &[File<'_>], pins: &Pins) -> Vec<(String, Doubt)> {
-    let mut doubts = Vec::new();
-    for file in files.iter().filter(|file| file.is_due()) {
-        let (Some((_, settings)), Some(state)) = (&file.rule, &file.state) else {
-            continue;
-        };
-        let path = shown(file);
-        let found = pins.doubts(&path, settings, state);
-        doubts.extend(found.into_iter().map(|doubt| (path.clone(), doubt)));
+/// Why `file` may not be changed without a person's word, as far as pins tell.
+pub(crate) fn doubts(file: &File<'_>, pins: &Pins) -> Vec<Doubt> {
+    match (&file.rule, &file.state) {
+        (Some((_, settings)), Some(state)) => pins.doubts(&shown(file), settings, state),
+        _ => Vec::new(),
     }
-    doubts
 }
 
 /// The name of what is to be done to `files` under the rules with this text. It is another one as soon as the rules are,
-/// or the files, or what they need.
-pub(crate) fn name(rules: &[u8], files: &[File<'_>]) -> String {
+/// or the files, or what they need, or another file is in the place of one: `keys` tell them apart by their data keys.
+pub(crate) fn name<'k>(
+    rules: &[u8],
+    files: &[File<'_>],
+    keys: &dyn Fn(&File<'_>) -> &'k str,
+) -> String {
     let mut digest = Sha256::new();
     // Each part with its length: no other parts can make the same bytes.
     let mut add = |part: &[u8]| {
@@ -59,6 +57,7 @@ pub(crate) fn name(rules: &[u8], files: &[File<'_>]) -> String {
     for file in files {
         add(file.path.as_os_str().as_bytes());
         add(file.action.name().as_bytes());
+        add(keys(file).as_bytes());
         for list in [&file.add, &file.remove] {
             add(&list.len().to_le_bytes());
             list.iter().for_each(|one| add(one.as_bytes()));

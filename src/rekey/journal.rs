@@ -201,29 +201,45 @@ fn parse(text: &[u8], root: &Path) -> Option<(Phase, Vec<Entry>)> {
     Some((phase, entries))
 }
 
+/// Whether a run before left something for this repository that [`recover`] would bring to an end. Nothing is written.
+pub(crate) fn is_unfinished(repository: &Repository) -> bool {
+    let place = fs::canonicalize(repository.root())
+        .ok()
+        .and_then(|root| file_of(&root));
+    place.is_some_and(|place| place.symlink_metadata().is_ok())
+}
+
+/// The journal's file for the repository at this real path.
+fn file_of(root: &Path) -> Option<PathBuf> {
+    let name = hex(&content_hash(root.as_os_str().as_bytes()));
+    Some(
+        state_directory()?
+            .join("rekey")
+            .join(format!("{name}.json")),
+    )
+}
+
 /// The journal's file for this repository, in a directory that exists then, and the repository's real path.
 fn place(repository: &Repository) -> Result<(PathBuf, PathBuf)> {
     let root = fs::canonicalize(repository.root()).map_err(|error| {
         Error::new("repository", format!("cannot find the repository: {error}"))
             .with_file(repository.root())
     })?;
-    let directory = state_directory()
-        .ok_or_else(|| {
-            Error::new("journal", "there is no place for the journal")
-                .with_hint("set XDG_STATE_HOME or HOME")
-        })?
-        .join("rekey");
+    let file = file_of(&root).ok_or_else(|| {
+        Error::new("journal", "there is no place for the journal")
+            .with_hint("set XDG_STATE_HOME or HOME")
+    })?;
+    let directory = file.parent().unwrap_or(&file);
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(&directory)
+        .create(directory)
         .map_err(|error| {
             Error::new("journal", format!("cannot make the directory: {error}"))
-                .with_file(&directory)
+                .with_file(directory)
                 .with_hint("a journal is kept there while files change; set XDG_STATE_HOME to a directory that you can write")
         })?;
-    let name = hex(&content_hash(root.as_os_str().as_bytes()));
-    Ok((directory.join(format!("{name}.json")), root))
+    Ok((file, root))
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

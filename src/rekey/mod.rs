@@ -1,7 +1,7 @@
 //! Re-keying: every file obeys its selected rule again, all of them in one transaction.
 //!
 //! - [`survey`]: what each file needs; nothing is opened.
-//! - [`approval`]: what of that may happen when nobody watches.
+//! - [`approval`], [`known`]: what of that may happen when nobody watches.
 //! - [`edit`]: the new text of one file, opened again before it counts.
 //! - [`transaction`]: all new texts take the place of the old ones, or none does; [`journal`] brings it to an end when it
 //!   was interrupted.
@@ -10,6 +10,7 @@
 pub(crate) mod approval;
 mod edit;
 mod journal;
+pub(crate) mod known;
 pub(crate) mod ledger;
 pub(crate) mod survey;
 mod transaction;
@@ -22,7 +23,7 @@ use std::{
 use policy::pattern::text_as_go_sees_it;
 
 pub(crate) use edit::{Allowed, Tools};
-pub(crate) use journal::{Recovered, recover};
+pub(crate) use journal::{Recovered, is_unfinished, recover};
 
 use crate::{
     error::Result,

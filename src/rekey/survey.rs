@@ -141,13 +141,21 @@ pub(crate) fn survey<'r>(
 /// Files that need nothing, by the stamps that they had: to be looked at again when they have others, or the rules do.
 pub(crate) type Obeying = HashMap<PathBuf, Stamp>;
 
+/// What another look has found.
+pub(crate) struct Again<'r> {
+    /// Files that need something, and those without a rule.
+    pub(crate) files: Vec<File<'r>>,
+    /// All encrypted files that were not among those that obeyed before.
+    pub(crate) read: Vec<PathBuf>,
+}
+
 /// Looks at the files that are not among `obeying`, which then holds those that need nothing. For who looks often.
 pub(crate) fn survey_again<'r>(
     repository: &Repository,
     rules: &'r Rules,
     obeying: &mut Obeying,
     limits: &Limits,
-) -> Result<Vec<File<'r>>> {
+) -> Result<Again<'r>> {
     let now = SystemTime::now();
     let eye = Eye {
         repository,
@@ -158,7 +166,9 @@ pub(crate) fn survey_again<'r>(
     let looked = eye.look_at_all(&[], obeying)?;
     let mut still = Obeying::with_capacity(looked.len());
     let mut files = Vec::new();
+    let mut read = Vec::new();
     for Looked { path, stamp, file } in looked {
+        read.extend(file.as_ref().map(|file| file.path.clone()));
         let obeys = file.as_ref().is_none_or(|file| file.action == Action::None);
         if let Some(stamp) = stamp.filter(|stamp| obeys && stamp.is_settled(now)) {
             still.insert(path, stamp);
@@ -166,7 +176,7 @@ pub(crate) fn survey_again<'r>(
         files.extend(file.filter(|_| !obeys));
     }
     *obeying = still;
-    Ok(files)
+    Ok(Again { files, read })
 }
 
 /// What all files are looked at with.
