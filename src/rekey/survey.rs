@@ -16,8 +16,8 @@ use crate::{
     error::{Error, Result},
     limits::Limits,
     repository::{LEDGER, RULES, Repository, Stamp, WRONG_NAME},
-    sops::{document::Document, format::Format},
-    survey::{each_in_parallel, is_encrypted, state},
+    sops::{document::Document, format::Format, is_encrypted},
+    survey::{each_in_parallel, state},
 };
 
 /// What happens to a file.
