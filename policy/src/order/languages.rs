@@ -77,20 +77,20 @@ impl Exact {
 
 impl Languages {
     pub(super) fn new(rules: &[Rule]) -> Self {
-        let mut numbers: HashMap<Option<&str>, usize> = HashMap::new();
+        let mut numbers: HashMap<(Option<&str>, bool), usize> = HashMap::new();
+        // `None` stands for a pattern that does not compile, and within it for a rule that matches everything.
         let mut trees = Vec::new();
         let of_rule = rules
             .iter()
             .map(|rule| {
                 let text = rule.path_regex.as_ref().map(|source| source.text.as_str());
-                *numbers.entry(text).or_insert_with(|| {
-                    // `None` stands for a pattern that does not compile, and within it for a rule that matches
-                    // everything.
-                    trees.push(
-                        rule.pattern()
-                            .ok()
-                            .map(|pattern| pattern.map(Pattern::tree)),
-                    );
+                // Of two that are equal, one may have no room left.
+                let tree = rule
+                    .pattern()
+                    .ok()
+                    .map(|pattern| pattern.map(Pattern::tree));
+                *numbers.entry((text, tree.is_some())).or_insert_with(|| {
+                    trees.push(tree);
                     trees.len() - 1
                 })
             })
