@@ -575,7 +575,7 @@ fn hostile_repositories() {
         check(dir.path(), &["--staged"]).expect(2);
     }
     fs::write(dir.join(".git/index"), &index).unwrap();
-    // An object that is gone: a note for that file.
+    // An object that is gone: what was staged cannot be looked at.
     git(dir.path(), &["add", "--all"]);
     let id = git(dir.path(), &["rev-parse", ":secrets/b.yaml"]);
     let id = id.text().trim();
@@ -584,7 +584,7 @@ fn hostile_repositories() {
     assert_eq!(
         found(&ran),
         [
-            "note not-analysed secrets/b.yaml",
+            "error not-analysed secrets/b.yaml",
             "error plaintext-file secrets/clear.yaml"
         ]
     );

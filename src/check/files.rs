@@ -182,10 +182,10 @@ fn look<'r>(
 }
 
 /// A file or directory that was passed over. One that belongs to the repository and that we may not read, or that the disk
-/// does not give out, may hold anything: that is an error, as in every command that skips files.
+/// or Git does not give out, may hold anything: that is an error, as in every command that skips files.
 pub(super) fn not_read(file: &Path, error: Error) -> Finding {
     let (severity, hint) = match error.code {
-        "file-denied" | "file-unreadable" => (
+        "file-denied" | "file-unreadable" | "git" => (
             Severity::Error,
             Some("make it readable for the user that runs this"),
         ),
