@@ -224,7 +224,7 @@ fn about<'r>(
         let traces = encrypted(file, content, settings, against, findings);
         return Kind::Encrypted(traces);
     }
-    findings.extend(key(file, content.expose()));
+    findings.extend(key_material::finding(file, content.expose()));
     let Ok(Some(rule)) = rule else {
         return Kind::Other;
     };
@@ -241,20 +241,11 @@ fn about<'r>(
 pub(super) fn keys(view: &View, files: &[PathBuf]) -> Vec<Finding> {
     let reader = view.reader();
     let look = |file: &PathBuf| match reader.read(file) {
-        Ok(content) => key(file, content.expose()),
+        Ok(content) => key_material::finding(file, content.expose()),
         Err(error) if error.code == "file-missing" => None, // gone since the walk
         Err(error) => Some(not_read(file, error)),
     };
     files.iter().filter_map(look).collect()
-}
-
-/// A private key that lies in a file in clear.
-fn key(file: &Path, content: &[u8]) -> Option<Finding> {
-    let (kind, position) = key_material::find(content).next()?;
-    let message = format!("{kind} lies here in clear");
-    let hint = "take it out of the repository and its history, and replace the key";
-    let code = "unencrypted-key-material";
-    Some(Finding::new(code, Severity::Error, file, message, hint).at(position))
 }
 
 /// Git has to read it as it is, whatever rule covers it.

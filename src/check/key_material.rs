@@ -1,7 +1,11 @@
 //! Private keys that lie in a file in clear.
 
-use memchr::memmem;
+use std::path::Path;
 
+use memchr::memmem;
+use policy::rules::Severity;
+
+use super::Finding;
 use crate::error::Position;
 
 /// How an age identity begins: its kind, and the name in front of the `1` of bech32. Each holds 32 bytes.
@@ -36,6 +40,15 @@ pub(super) fn find(content: &[u8]) -> impl Iterator<Item = (&'static str, Positi
     let pem =
         headers.filter_map(move |at| Some((pem(content.get(at..)?)?, Position::of(content, at))));
     age.chain(pem)
+}
+
+/// The first private key of a file that should hold none.
+pub(super) fn finding(file: &Path, content: &[u8]) -> Option<Finding> {
+    let (kind, position) = find(content).next()?;
+    let message = format!("{kind} lies here in clear");
+    let hint = "take it out of the repository and its history, and replace the key";
+    let code = "unencrypted-key-material";
+    Some(Finding::new(code, Severity::Error, file, message, hint).at(position))
 }
 
 fn is_age(content: &[u8], at: usize, name: &str) -> bool {
