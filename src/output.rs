@@ -126,6 +126,20 @@ impl Output {
         self.settings.verbosity >= Verbosity::Normal && io::stderr().is_terminal()
     }
 
+    /// Whether nothing but errors is wanted.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.settings.verbosity == Verbosity::Quiet
+    }
+
+    /// Text beside the results, on stderr: stdout is for a program. The caller escapes what comes from outside.
+    pub(crate) fn aside(&mut self, text: &str) {
+        if !self.is_quiet()
+            && let Some(stderr) = &mut self.stderr
+        {
+            let _ = stderr.write_all(text.as_bytes());
+        }
+    }
+
     /// `text` in `style`, where stdout shows colours.
     pub(crate) fn styled(&self, style: Style, text: &str) -> String {
         if self.color_stdout {

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::symlink};
 
 use serde_json::Value;
 
-use crate::support::{AgeKey, Dir, Ran, Sops, ctl, run};
+use crate::support::{AgeKey, Dir, Ran, Sops, age_identity, ctl, run};
 
 const A: &str = "age1zrqfeey2e9affa2qsms5ss5vxp5ym72y4vtpsy7fl783pu7qj4esj7t43l";
 const B: &str = "age1jcre6e7a2xmfsd5g69skxqqgxhflzss874f5lejjs6mhhj94xeeq4ndtvs";
@@ -104,9 +104,9 @@ creation_rules:
   -
   - path_regex: ^/etc/
     age: {B}
-# AGE-SECRET-KEY-1{}
+# {}
 ",
-        "Q".repeat(58)
+        age_identity()
     ));
     let ran = check(&dir, &[]).expect(1);
     assert_eq!(
@@ -246,7 +246,7 @@ fn files_beside_their_rules() {
             .replace("lastmodified", "lastmodifie")
             + "; lastmodified\n";
         dir.write("secrets/d.ini", d);
-        let identity = format!("AGE-SECRET-KEY-1{}\n", "Q".repeat(58));
+        let identity = age_identity() + "\n";
         dir.write("notes/identity.txt", identity);
         let ran = check(&dir, &[]).expect(1);
         let mut findings = found(&ran);

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::symlink};
 
 use serde_json::Value;
 
-use crate::support::{Dir, Ran, ctl, run};
+use crate::support::{Dir, Ran, age_identity, ctl, run};
 
 const A: &str = "age1zrqfeey2e9affa2qsms5ss5vxp5ym72y4vtpsy7fl783pu7qj4esj7t43l";
 const B: &str = "age1jcre6e7a2xmfsd5g69skxqqgxhflzss874f5lejjs6mhhj94xeeq4ndtvs";
@@ -166,6 +166,45 @@ fn as_json() {
     assert!(!github.text().contains("nothing to fix"), "{github}");
 }
 
+/// stdout is for the program that reads the format; the change is shown all the same.
+#[test]
+fn formats_for_programs() {
+    for format in ["github", "sarif"] {
+        let dir = Dir::new();
+        dir.write(".sops.yaml", wrong_order());
+        let dry = fix(&dir, &["--dry-run", "--format", format]).expect(1);
+        assert!(dry.stderr.contains("\n+  - age: *admin"), "{dry}");
+        assert_eq!(dir.read(".sops.yaml"), wrong_order());
+        let done = fix(&dir, &["--format", format]).expect(0);
+        assert!(done.stderr.contains("\n+  - age: *admin"), "{done}");
+        assert!(!done.text().contains("+  - age"), "{done}");
+        assert_eq!(dir.read(".sops.yaml"), right_order());
+    }
+}
+
+#[test]
+fn quiet() {
+    let dir = Dir::new();
+    dir.write(".sops.yaml", wrong_order());
+    let dry = fix(&dir, &["-q", "--dry-run"]).expect(1);
+    assert!(dry.text().starts_with("error[catch-all-not-last]"), "{dry}");
+    let done = fix(&dir, &["-q"]).expect(0);
+    assert_eq!((done.text(), done.stderr.as_str()), ("", ""), "{done}");
+    assert_eq!(dir.read(".sops.yaml"), right_order());
+}
+
+/// How many line breaks a block scalar ends with may depend on what follows it.
+#[test]
+fn a_value_that_would_change_is_left() {
+    let dir = Dir::new();
+    let rules =
+        format!("creation_rules:\n  - age: {A}\n  - path_regex: ^a/\n    age: |+\n      {B}\n\n\n");
+    dir.write(".sops.yaml", &rules);
+    let ran = fix(&dir, &[]).expect(2);
+    assert!(ran.stderr.contains("would change what they mean"), "{ran}");
+    assert_eq!(dir.read(".sops.yaml"), rules);
+}
+
 /// What an order repairs is repaired, the rest stays a finding.
 #[test]
 fn a_part_of_the_findings() {
@@ -180,6 +219,8 @@ fn a_part_of_the_findings() {
             rule("^a/", A)
         ),
     );
+    let dry = fix(&dir, &["--dry-run"]).expect(1);
+    assert!(dry.text().contains("would repair 1 finding;"), "{dry}");
     let ran = json(&dir, &[]).expect(1).json();
     assert_eq!(codes(&ran["fixed"]), ["unreachable-rule"]);
     assert_eq!(
@@ -242,7 +283,7 @@ fn what_is_refused_changes_nothing() {
 #[test]
 fn private_keys_and_control_characters_are_not_shown() {
     let dir = Dir::new();
-    let key = format!("AGE-SECRET-KEY-1{}", "Q".repeat(58));
+    let key = age_identity();
     dir.write(
         ".sops.yaml",
         format!(
@@ -252,7 +293,7 @@ fn private_keys_and_control_characters_are_not_shown() {
     for ran in [fix(&dir, &["--dry-run"]), json(&dir, &["--dry-run"])] {
         let ran = ran.expect(1);
         assert!(
-            !ran.text().contains("QQQQ") && !ran.text().contains('\u{202e}'),
+            !ran.text().contains(&key) && !ran.text().contains('\u{202e}'),
             "{ran}"
         );
         assert!(ran.text().contains("^a/"), "{ran}");

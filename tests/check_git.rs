@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use crate::support::{Dir, Ran, clean, ctl, not_run, run};
+use crate::support::{Dir, Ran, age_identity, clean, ctl, not_run, run};
 
 const A: &str = "age1zrqfeey2e9affa2qsms5ss5vxp5ym72y4vtpsy7fl783pu7qj4esj7t43l";
 const B: &str = "age1jcre6e7a2xmfsd5g69skxqqgxhflzss874f5lejjs6mhhj94xeeq4ndtvs";
@@ -103,7 +103,7 @@ fn tracked_ignored_and_neither() {
 
     // Ignored on purpose: a decrypted copy, a key, what tools make.
     dir.write("secrets/a.dec.yaml", "user: in clear\n");
-    dir.write("keys.txt", format!("AGE-SECRET-KEY-1{}\n", "Q".repeat(58)));
+    dir.write("keys.txt", age_identity() + "\n");
     dir.write("node_modules/secrets/b.yaml", encrypted("b"));
     dir.write("node_modules/x/.sops.yaml", "");
     dir.write(".direnv/c.yaml", encrypted("c"));
@@ -575,7 +575,7 @@ fn hostile_repositories() {
         check(dir.path(), &["--staged"]).expect(2);
     }
     fs::write(dir.join(".git/index"), &index).unwrap();
-    // An object that is gone: a note for that file.
+    // An object that is gone: what was staged cannot be looked at.
     git(dir.path(), &["add", "--all"]);
     let id = git(dir.path(), &["rev-parse", ":secrets/b.yaml"]);
     let id = id.text().trim();
@@ -584,7 +584,7 @@ fn hostile_repositories() {
     assert_eq!(
         found(&ran),
         [
-            "note not-analysed secrets/b.yaml",
+            "error not-analysed secrets/b.yaml",
             "error plaintext-file secrets/clear.yaml"
         ]
     );
@@ -597,6 +597,55 @@ fn hostile_repositories() {
         found(&ran).contains(&"note not-analysed .git".to_owned()),
         "{ran}"
     );
+}
+
+/// Findings that stand alone have a place, too, and are told where they were staged.
+#[test]
+fn rules_that_sops_does_not_read() {
+    for (name, text, code) in [
+        (".sops.yml", "creation_rules: []\n", "wrong-file-name"),
+        (
+            ".sops.yaml",
+            "creation_rules: []\ncreation_rules: []\n",
+            "duplicate-key",
+        ),
+    ] {
+        let Some(dir) = repository("rules_that_sops_does_not_read") else {
+            return;
+        };
+        fs::remove_file(dir.join(".sops.yaml")).unwrap();
+        let file = format!("ops/{name}");
+        dir.write(&file, text);
+        let ops = dir.join("ops");
+        let expected = [format!("error {code} {name}")];
+        let ran = check(&ops, &[]).expect(1);
+        assert_eq!(found(&ran), expected);
+        assert_eq!(ran.json()["place"], "ops/");
+        let github = run(ctl(["check", "--format", "github"]).current_dir(&ops)).expect(1);
+        assert!(github.text().contains(&format!("file={file},")), "{github}");
+        git(dir.path(), &["add", "--all"]);
+        assert_eq!(found(&check(&ops, &["--staged"]).expect(1)), expected);
+        commit_all(&dir);
+        assert_eq!(found(&check(&ops, &["--staged"]).expect(0)), [""; 0]);
+    }
+}
+
+/// Nobody names a directory to hear nothing about it.
+#[test]
+fn ignored_directories_that_are_named() {
+    let Some(dir) = repository("ignored_directories_that_are_named") else {
+        return;
+    };
+    dir.write(".gitignore", "/old/\n");
+    dir.write("old/secrets/a.yaml", encrypted("a"));
+    dir.write("secrets/b.yaml", encrypted("b"));
+    git(dir.path(), &["add", "--all"]);
+    assert_eq!(found(&check(dir.path(), &[]).expect(0)), [""; 0]);
+    for path in ["old", "old/secrets", "old/secrets/a.yaml"] {
+        let ran = check(dir.path(), &[path]).expect(0);
+        let expected = "warning ignored-file old/secrets/a.yaml".to_owned();
+        assert_eq!(found(&ran), [expected], "{path}");
+    }
 }
 
 /// Hosts of Git repositories call files by their place from the top.

@@ -39,6 +39,27 @@ fn check(dir: &Dir, args: &[&str]) -> Ran {
 
 const CLEAR: &str = "error plaintext-file secrets/clear.yaml";
 
+/// A program that may not read everything, whoever runs the tests: root may, so another user looks.
+fn as_somebody(dir: &Dir, args: &[&str]) -> Command {
+    let mut command = if is_root() {
+        let program = dir.join("bin/secretsctl");
+        if !program.exists() {
+            dir.chmod("", 0o755);
+            fs::create_dir(dir.join("bin")).unwrap();
+            dir.chmod("bin", 0o755);
+            install(&[env!("CARGO_BIN_EXE_secretsctl")], &dir.join("bin"));
+        }
+        let mut command = Command::new(program);
+        command.uid(65534).gid(65534);
+        clean(&mut command);
+        command
+    } else {
+        ctl([""; 0])
+    };
+    command.args(args).current_dir(dir.path());
+    command
+}
+
 #[test]
 fn directories_and_files_that_cannot_be_read() {
     let dir = with_rules();
@@ -46,29 +67,104 @@ fn directories_and_files_that_cannot_be_read() {
     dir.write("secrets/locked.yaml", "a: b\n");
     dir.chmod("secrets/closed", 0o000);
     dir.chmod("secrets/locked.yaml", 0o000);
-    // Root may read everything, so another user looks.
-    let mut command = if is_root() {
-        dir.chmod("", 0o755);
-        fs::create_dir(dir.join("bin")).unwrap();
-        dir.chmod("bin", 0o755);
-        install(&[env!("CARGO_BIN_EXE_secretsctl")], &dir.join("bin"));
-        let mut command = Command::new(dir.join("bin/secretsctl"));
-        command.args(["--json", "check"]).uid(65534).gid(65534);
-        clean(&mut command);
-        command
-    } else {
-        ctl(["--json", "check"])
+    let check = |args: &[&str]| {
+        let args: Vec<_> = ["--json", "check"].iter().chain(args).copied().collect();
+        run(&mut as_somebody(&dir, &args))
     };
-    let ran = run(command.current_dir(dir.path())).expect(1);
+    let ran = check(&[]).expect(1);
     let findings = found(&ran);
     for finding in [
-        "note not-analysed secrets/closed",
-        "note not-analysed secrets/locked.yaml",
+        // They may hold anything.
+        "error not-analysed secrets/closed",
+        "error not-analysed secrets/locked.yaml",
         CLEAR,
     ] {
         assert!(findings.contains(&finding.to_owned()), "{ran}");
     }
+    for path in ["secrets/closed", "secrets/locked.yaml"] {
+        let ran = check(&[path]).expect(1);
+        assert_eq!(found(&ran), [format!("error not-analysed {path}")], "{ran}");
+    }
+    let ran = check(&["secrets/closed/a.yaml"]).expect(2);
+    assert!(
+        ran.stderr.contains("\"code\":\"file-denied\"") && !ran.stderr.contains("no such file"),
+        "{ran}"
+    );
     dir.chmod("secrets/closed", 0o755);
+}
+
+#[test]
+fn rules_that_cannot_be_read() {
+    let with_hint = |ran: Ran, what: &str| {
+        let ran = ran.expect(2);
+        assert!(
+            ran.stderr.contains(what) && ran.stderr.contains("\n  hint: "),
+            "{ran}"
+        );
+    };
+    let dir = with_rules();
+    dir.chmod(".sops.yaml", 0o000);
+    with_hint(run(&mut as_somebody(&dir, &["check"])), "denied");
+    let pipe = Dir::new();
+    mkfifoat(CWD, pipe.join(".sops.yaml"), Mode::RUSR).unwrap();
+    with_hint(run(ctl(["check"]).current_dir(pipe.path())), "a pipe");
+    let directory = Dir::new();
+    fs::create_dir(directory.join(".sops.yaml")).unwrap();
+    with_hint(
+        run(ctl(["check"]).current_dir(directory.path())),
+        "a directory",
+    );
+}
+
+/// gix would wait for somebody who writes into the pipe.
+#[test]
+fn pipes_in_the_place_of_files_of_git() {
+    let dir = with_rules();
+    for directory in ["objects", "refs/heads"] {
+        fs::create_dir_all(dir.join(".git").join(directory)).unwrap();
+    }
+    let files = ["HEAD", "config", "refs/heads/main", "packed-refs", "index"];
+    for pipe in files {
+        dir.write(".git/HEAD", "ref: refs/heads/main\n");
+        let path = dir.join(".git").join(pipe);
+        let _ = fs::remove_file(&path);
+        mkfifoat(CWD, &path, Mode::RUSR).unwrap();
+        let ran = check(&dir, &[]).expect(1);
+        assert_eq!(found(&ran), ["note not-analysed .git", CLEAR], "{pipe}");
+        check(&dir, &["--staged"]).expect(2);
+        check(&dir, &["--since", "HEAD"]).expect(2);
+        fs::remove_file(path).unwrap();
+    }
+    // Beside the rules, where a bare repository would have it.
+    fs::remove_dir_all(dir.join(".git")).unwrap();
+    mkfifoat(CWD, dir.join("HEAD"), Mode::RUSR).unwrap();
+    assert!(found(&check(&dir, &[]).expect(1)).contains(&CLEAR.to_owned()));
+}
+
+/// All rules share one memory, for the automata that paths are matched with and for those that are compared.
+#[test]
+fn patterns_that_would_take_gigabytes() {
+    let optional: Vec<_> = (0..30).map(|n| format!("(.?){{500}}y{n}")).collect();
+    let letters: Vec<_> = (0..40).map(|n| format!("(\\pL{{900}})y{n}")).collect();
+    for (patterns, code) in [
+        (optional, "note not-analysed .sops.yaml"),
+        (letters, "error invalid-pattern .sops.yaml"),
+    ] {
+        let dir = with_rules();
+        let mut rules = dir.read(".sops.yaml");
+        for pattern in &patterns {
+            rules.push_str(&format!("  - path_regex: '{pattern}'\n    pgp: X\n"));
+        }
+        dir.write(".sops.yaml", rules);
+        let mut command = Command::new("sh");
+        let limited = "ulimit -v 700000 && exec \"$0\" --json check";
+        command.args(["-c", limited, env!("CARGO_BIN_EXE_secretsctl")]);
+        let ran = run(clean(&mut command).current_dir(dir.path())).expect(1);
+        let findings = found(&ran);
+        assert!(findings.contains(&code.to_owned()), "{ran}");
+        // What could be found is found.
+        assert!(findings.contains(&CLEAR.to_owned()), "{ran}");
+    }
 }
 
 #[test]
@@ -215,6 +311,26 @@ fn copies() {
             "{ran}"
         );
     }
+}
+
+/// An empty wrapping is damage, and no data key that two files share.
+#[test]
+fn empty_wrappings_are_no_copies() {
+    let dir = with_rules();
+    fs::remove_file(dir.join("secrets/clear.yaml")).unwrap();
+    for name in ["a", "b"] {
+        let text = encrypted(name);
+        let (before, rest) = text.split_once("enc: |\n").unwrap();
+        let (_, after) = rest
+            .split_once("-----END AGE ENCRYPTED FILE-----\n")
+            .unwrap();
+        dir.write(
+            format!("secrets/{name}.yaml"),
+            format!("{before}enc: \"\"\n{after}"),
+        );
+    }
+    let ran = check(&dir, &[]);
+    assert!(!ran.text().contains("duplicate-data-key"), "{ran}");
 }
 
 #[test]

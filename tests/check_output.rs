@@ -220,3 +220,29 @@ fn the_example_is_clean() {
     // The fallback is wider than the rules before it, as is usual.
     assert_eq!(found(&ran), ["overlapping-rules 28"]);
 }
+
+#[test]
+fn quiet_says_errors_only() {
+    let dir = with_mistakes();
+    let ran = check(&dir, &["-q"]).expect(1);
+    assert!(ran.text().contains("error[unreachable-rule]"), "{ran}");
+    assert!(!ran.text().contains("note["), "{ran}");
+    assert!(!ran.text().contains("2 rules"), "{ran}");
+    let dir = Dir::new();
+    dir.write(
+        ".sops.yaml",
+        format!("creation_rules: [{{path_regex: ^a/, age: {A}}}]\n"),
+    );
+    assert_eq!(check(&dir, &["-q"]).expect(0).text(), "");
+}
+
+#[test]
+fn a_comment_without_its_colon() {
+    let dir = Dir::new();
+    dir.write(
+        ".sops.yaml",
+        format!("# secretsctl allow(no-catch-all) no others\ncreation_rules: [{{path_regex: ^a/, age: {A}}}]\n"),
+    );
+    let ran = check(&dir, &["--json"]).expect(0);
+    assert_eq!(found(&ran), ["invalid-suppression 1", "no-catch-all 1"]);
+}

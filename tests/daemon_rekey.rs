@@ -417,7 +417,11 @@ fn what_cannot_be_done_is_said_and_changes_nothing() {
     let shown = fleet.machine.ctl(&["status"]);
     assert!(shown.text().contains("files are not re-keyed"), "{shown}");
 
-    // One that only others can open, a file with two names, a changed value.
+    // A large file that sops did not write is nobody's concern.
+    let large = fs::File::create(fleet.machine.dir.join("repo/large.bin")).unwrap();
+    large.set_len(65 << 20).unwrap();
+
+    // One that only others can open, a file with two names.
     fleet.machine.put_for("other.yaml", "x: 1\n", &[&third]);
     fleet.machine.replace("repo/.sops.yaml", &both);
     failure(

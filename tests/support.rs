@@ -325,6 +325,14 @@ pub(crate) struct AgeKey {
     pub(crate) file: PathBuf,
 }
 
+/// A throw-away age identity. A made-up one has a wrong checksum and is none.
+pub(crate) fn age_identity() -> String {
+    use age::secrecy::ExposeSecret as _;
+
+    let identity = age::x25519::Identity::generate();
+    identity.to_string().expose_secret().to_owned()
+}
+
 impl AgeKey {
     /// Makes a key and writes it to `NAME.txt` in `dir`.
     pub(crate) fn generate(dir: &Dir, name: &str) -> Self {

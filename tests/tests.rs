@@ -15,6 +15,7 @@ mod check;
 mod check_fix;
 mod check_git;
 mod check_hostile;
+mod check_keys;
 mod check_output;
 mod check_rules;
 mod cli;

@@ -8,6 +8,8 @@ use crate::{
 
 /// With what a comment for this program starts.
 const MARK: &str = "secretsctl:";
+/// What the word in [`MARK`] is without its colon.
+const NAME: &str = "secretsctl";
 
 /// A comment that allows findings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,8 +70,13 @@ impl Suppressions {
         let mut counted = 0;
         for span in comments {
             let comment = text.get(span.clone()).unwrap_or_default();
-            let Some(said) = comment.trim_start_matches('#').trim().strip_prefix(MARK) else {
-                continue;
+            let comment = comment.trim_start_matches('#').trim();
+            let said = match comment.strip_prefix(MARK) {
+                Some(said) => Ok(said),
+                None if is_without_colon(comment) => {
+                    Err("there is no colon behind secretsctl, so this comment allows nothing")
+                }
+                None => continue,
             };
             let before = text.get(counted..span.start).unwrap_or_default();
             line += before.matches('\n').count();
@@ -81,7 +88,7 @@ impl Suppressions {
                 line,
                 column: indent.chars().count() + 1,
             };
-            match parse(said.trim()) {
+            match said.and_then(|said| parse(said.trim())) {
                 Ok((allowed, reason)) => {
                     let about = if indent.trim().is_empty() {
                         line + lines_to_content(text.get(span.end..).unwrap_or_default())
@@ -101,6 +108,13 @@ impl Suppressions {
         }
         found
     }
+}
+
+/// `secretsctl allow(…`, and not a sentence that begins with the name.
+fn is_without_colon(comment: &str) -> bool {
+    let rest = comment.strip_prefix(NAME).map(str::trim_start);
+    let rest = rest.and_then(|rest| rest.strip_prefix("allow"));
+    rest.is_some_and(|rest| rest.trim_start().starts_with('('))
 }
 
 /// How many lines below a comment the line is that it is about: the next that is no comment. An empty line ends the search
@@ -211,10 +225,13 @@ creation_rules:
 # secretsctl: ignore(drift) why
 # secretsctl: allow(drift a b) why
 # secretsctl: allow(drift why
+# secretsctl allow(drift) without a colon
+# secretsctl allow (drift) without a colon
+# secretsctl allows much: see secretsctl check
 # Secretsctl: another word
 # the words secretsctl: allow(drift) in the middle
 creation_rules: []
 ";
-        assert_eq!(read(text), (vec![], (1..=7).collect()));
+        assert_eq!(read(text), (vec![], (1..=9).collect()));
     }
 }

@@ -20,12 +20,12 @@ use super::{
     view::{Files, Reader, Standing, View},
 };
 use crate::{
-    error::Position,
+    error::{Error, Position},
     escape,
     limits::Limits,
     secret::Secret,
-    sops::{document::Document, format::Format},
-    survey::{in_parallel, is_encrypted, state},
+    sops::{document::Document, format::Format, is_encrypted},
+    survey::{in_parallel, state},
 };
 
 /// Values in clear that are told of one file.
@@ -66,22 +66,32 @@ pub(super) fn check(
                 with_encrypted.insert(file.parent());
                 copies.add(file, &traces);
             }
-            Kind::Plain(rule) => plain.push((file, *standing, rule)),
+            Kind::Plain(rule, severity) => plain.push((file, *standing, rule, severity)),
             Kind::Other => {}
         }
     }
-    for (file, standing, rule) in plain {
+    for (file, standing, rule, severity) in plain {
         let structured = Format::from_path(file) != Format::Binary;
         let names_it = !catch_alls.contains(&rule.index);
         if names_it || structured && with_encrypted.contains(&file.parent()) {
             let line = rule.position.line;
-            let message = format!(
-                "the creation rule in line {line} covers this file, and it is not encrypted"
-            );
-            let hint = "encrypt it with secretsctl encrypt --in-place, or narrow the rule";
+            let (message, hint) = match severity {
+                Severity::Note => (
+                    format!(
+                        "the creation rule in line {line} covers this manifest, which is no Secret and not encrypted"
+                    ),
+                    "nothing is to be done if there is no secret in it; else encrypt it with secretsctl encrypt --in-place",
+                ),
+                _ => (
+                    format!(
+                        "the creation rule in line {line} covers this file, and it is not encrypted"
+                    ),
+                    "encrypt it with secretsctl encrypt --in-place, or narrow the rule",
+                ),
+            };
             let code = "plaintext-file";
-            findings.push(Finding::new(code, Severity::Error, file, message, hint));
-            if standing == Standing::Untracked {
+            findings.push(Finding::new(code, severity, file, message, hint));
+            if standing == Standing::Untracked && severity == Severity::Error {
                 findings.push(untracked(file, "encrypt it, then git add it"));
             }
         }
@@ -125,8 +135,8 @@ struct Looked<'r> {
 enum Kind<'r> {
     /// With what would show in a copy.
     Encrypted(Traces),
-    /// And a rule covers it.
-    Plain(&'r Rule),
+    /// A rule covers it, and it is so bad.
+    Plain(&'r Rule, Severity),
     #[default]
     Other,
 }
@@ -161,7 +171,7 @@ fn look<'r>(
         Ok(content) => about(file, content, against, text, &mut findings),
         Err(error) if error.code == "file-missing" => Kind::Other, // gone since the walk
         Err(error) => {
-            findings.push(Finding::of("not-analysed", Severity::Note, file, error));
+            findings.push(not_read(file, error));
             Kind::Other
         }
     };
@@ -169,6 +179,23 @@ fn look<'r>(
         findings.push(untracked(file, "git add it"));
     }
     Looked { findings, kind }
+}
+
+/// A file or directory that was passed over. One that belongs to the repository and that we may not read, or that the disk
+/// or Git does not give out, may hold anything: that is an error, as in every command that skips files.
+pub(super) fn not_read(file: &Path, error: Error) -> Finding {
+    let (severity, hint) = match error.code {
+        "file-denied" | "file-unreadable" | "git" => (
+            Severity::Error,
+            Some("make it readable for the user that runs this"),
+        ),
+        _ => (Severity::Note, None),
+    };
+    let error = match hint {
+        Some(hint) if error.hint.is_none() => error.with_hint(hint),
+        _ => error,
+    };
+    Finding::of("not-analysed", severity, file, error)
 }
 
 /// A pattern that does not compile is a finding about the rules.
@@ -197,23 +224,28 @@ fn about<'r>(
         let traces = encrypted(file, content, settings, against, findings);
         return Kind::Encrypted(traces);
     }
-    if let Some((kind, position)) = key_material::find(content.expose()) {
-        let message = format!("{kind} lies here in clear");
-        let hint = "take it out of the repository and its history, and replace the key";
-        let code = "unencrypted-key-material";
-        let finding = Finding::new(code, Severity::Error, file, message, hint);
-        findings.push(finding.at(position));
+    findings.extend(key_material::finding(file, content.expose()));
+    let Ok(Some(rule)) = rule else {
+        return Kind::Other;
+    };
+    if content.is_empty() || is_for_git(file) {
+        return Kind::Other;
     }
-    match rule {
-        Ok(Some(rule))
-            if !content.is_empty()
-                && !is_for_git(file)
-                && plain::asks_for_encryption(content, Format::from_path(file), rule) =>
-        {
-            Kind::Plain(rule)
-        }
-        _ => Kind::Other,
+    match plain::severity(content, Format::from_path(file), rule) {
+        Some(severity) => Kind::Plain(rule, severity),
+        None => Kind::Other,
     }
+}
+
+/// Private keys in files that are in clear whatever the rules say.
+pub(super) fn keys(view: &View, files: &[PathBuf]) -> Vec<Finding> {
+    let reader = view.reader();
+    let look = |file: &PathBuf| match reader.read(file) {
+        Ok(content) => key_material::finding(file, content.expose()),
+        Err(error) if error.code == "file-missing" => None, // gone since the walk
+        Err(error) => Some(not_read(file, error)),
+    };
+    files.iter().filter_map(look).collect()
 }
 
 /// Git has to read it as it is, whatever rule covers it.

@@ -61,19 +61,6 @@ pub(crate) struct Report {
     pub(crate) rules: usize,
 }
 
-impl Report {
-    /// There is one thing to say, and nothing to compare with.
-    pub(crate) fn only(finding: Finding) -> Self {
-        Self {
-            findings: vec![finding],
-            place: PathBuf::new(),
-            allowed: Vec::new(),
-            files: 0,
-            rules: 0,
-        }
-    }
-}
-
 /// What the rules say otherwise than it was meant, by themselves, but for what comments allow.
 fn about_reading(rules: &Rules, name: &Path) -> Vec<Finding> {
     let found = rules.all().iter().flat_map(rules::Rule::findings);
@@ -104,18 +91,35 @@ pub(crate) fn refuse_doubtful(rules: &Rules, file: &Path) -> Result<()> {
         .with_hint(hint))
 }
 
+/// A check where there is one thing to say about the file of the rules and nothing to compare with.
+pub(crate) fn only(view: &View, finding: Finding) -> Report {
+    let is_told = view.tells_of_rules();
+    Report {
+        findings: Some(finding).filter(|_| is_told).into_iter().collect(),
+        place: view.place(),
+        allowed: Vec::new(),
+        files: 0,
+        rules: 0,
+    }
+}
+
 /// Checks what `view` shows against `rules`, whose text is `source`.
 pub(crate) fn check(view: &View, rules: &Rules, source: &[u8]) -> Result<Report> {
     let name = view.name.as_path();
     let mut files = view.files(rules)?;
     let mut wrong: Vec<PathBuf> = Vec::new();
+    let mut in_clear: Vec<PathBuf> = Vec::new();
     files.all.retain(|(file, _)| {
         let is_wrong = file.file_name().is_some_and(|name| name == WRONG_NAME);
         if is_wrong {
             wrong.push(file.clone());
         }
-        let is_policy = file == name || file == Path::new(RULES) || file == Path::new(LEDGER);
-        !is_wrong && !is_policy
+        let is_rules = file == name;
+        let is_policy = is_wrong || file == Path::new(RULES) || file == Path::new(LEDGER);
+        if is_policy && !is_rules {
+            in_clear.push(file.clone());
+        }
+        !is_policy && !is_rules
     });
     let texts: Vec<_> = files
         .all
@@ -143,6 +147,8 @@ pub(crate) fn check(view: &View, rules: &Rules, source: &[u8]) -> Result<Report>
         findings.clear();
     }
     findings.extend(beside_files(view, &files, &wrong, &scope));
+    in_clear.retain(|file| scope.has(file));
+    findings.extend(files::keys(view, &in_clear));
     let catch_alls = &order.catch_alls;
     findings.extend(files::check(
         view, rules, catch_alls, &files, &texts, &scope,
@@ -176,7 +182,9 @@ fn beside_files(view: &View, files: &Files, wrong: &[PathBuf], scope: &Scope) ->
     let problems = files.problems.iter().filter_map(|error| {
         let file = error.file.as_deref().unwrap_or(Path::new(""));
         let file = file.strip_prefix(view.repository.root()).unwrap_or(file);
-        scope.touches(file).then(|| of(file, error))
+        scope
+            .touches(file)
+            .then(|| files::not_read(file, error.clone()))
     });
     let git = view
         .problem
@@ -187,12 +195,12 @@ fn beside_files(view: &View, files: &Files, wrong: &[PathBuf], scope: &Scope) ->
 
 /// A private key anywhere in the rules, in a comment or beside them too, unless it is told already.
 fn private_key(source: &[u8], name: &Path, told: &[Finding]) -> Option<Finding> {
-    let (kind, position) = key_material::find(source)?;
     let code = "private-key-in-rules";
-    let known = |finding: &Finding| finding.code == code && finding.position.line == position.line;
-    if told.iter().any(known) {
-        return None;
-    }
+    let known = |line: usize| {
+        let mut told = told.iter();
+        told.any(|finding| finding.code == code && finding.position.line == line)
+    };
+    let (kind, position) = key_material::find(source).find(|(_, at)| !known(at.line))?;
     let message = format!("{kind} lies in the rules");
     let hint = "take it out of the repository and its history, and replace the key";
     Some(Finding {

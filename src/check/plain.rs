@@ -9,24 +9,34 @@ use crate::{
     limits::Limits,
     secret::Secret,
     sops::{
+        Plain,
         document::Document,
         format::Format,
+        plain,
         selection::{Kind, Selection},
-        would_encrypt,
     },
 };
 
-/// Whether the rule asks for the encryption of anything in this plaintext file. Rules for Kubernetes cover all manifests
-/// and encrypt the data of Secrets: a Deployment is as it should be. A file that cannot be read as what its name says
-/// is not known to be harmless.
-pub(super) fn asks_for_encryption(content: Secret, format: Format, rule: &Rule) -> bool {
-    let Some((setting, text)) = rule.settings().ok().and_then(|settings| settings.selection) else {
-        return true;
-    };
-    let selection = Kind::named(setting.key()).and_then(|kind| Selection::new(kind, &text).ok());
-    selection.is_none_or(|selection| {
-        would_encrypt(content, format, &selection, &Limits::default()).unwrap_or(true)
-    })
+/// How bad it is that this file is in clear; `None` where it is as it should be. Rules for Kubernetes cover all manifests
+/// and encrypt the data of Secrets, so a Deployment has nothing to encrypt, and a ConfigMap has data that are no secret.
+/// Where the rule encrypts whole files, a manifest beside the secrets is worth a note. A file that cannot be read as what
+/// its name says is not known to be harmless.
+pub(super) fn severity(content: Secret, format: Format, rule: &Rule) -> Option<Severity> {
+    let settings = rule.settings().ok();
+    let setting = settings.and_then(|settings| settings.selection);
+    let selection = setting.as_ref().and_then(|(setting, text)| {
+        let kind = Kind::named(setting.key())?;
+        Selection::new(kind, text).ok()
+    });
+    if setting.is_some() && selection.is_none() {
+        return Some(Severity::Error);
+    }
+    match plain(content, format, selection.as_ref(), &Limits::default()) {
+        Ok(Plain::Nothing) => None,
+        Ok(Plain::OtherManifest) if selection.is_some() => None,
+        Ok(Plain::OtherManifest) => Some(Severity::Note),
+        Ok(Plain::Something) | Err(_) => Some(Severity::Error),
+    }
 }
 
 /// A file that sops wrote and in which it encrypted nothing.

@@ -8,7 +8,8 @@
 //!   (`ignored-file`). A decrypted copy (`*.dec.yaml`), a key file or a rendered template is ignored on purpose, so
 //!   nothing is said about one; files above [`MOST_IGNORED`] bytes are not even read.
 //! - An ignored directory in which nothing is tracked (`node_modules`, `target`, `.direnv`) is not entered, unless the
-//!   literal beginning of a rule's pattern names it: `^secrets/` and an ignored `secrets/` contradict each other.
+//!   literal beginning of a rule's pattern names it: `^secrets/` and an ignored `secrets/` contradict each other. Nor
+//!   is it passed over where somebody names it, or a file in it.
 //! - Files of a submodule count as tracked: another repository is responsible for them.
 //! - A repository that lies whole in an ignored directory of another one is treated as if there were no Git.
 
@@ -167,6 +168,12 @@ impl View {
         Ok(files)
     }
 
+    /// Whether what the rules say by themselves is told.
+    pub(super) fn tells_of_rules(&self) -> bool {
+        let mut staged = self.staged.iter();
+        staged.all(|staged| staged.changed.contains(&self.name))
+    }
+
     /// Reads files. Each thread needs a reader of its own.
     pub(super) fn reader(&self) -> Reader<'_> {
         match (&self.staged, &self.git) {
@@ -184,12 +191,10 @@ impl View {
     ) -> Scope {
         let paths = self.paths.clone();
         if let Some(staged) = &self.staged {
-            let rules = staged.changed.contains(&self.name);
-            let changed = Some(staged.changed.clone());
             return Scope {
                 paths,
-                changed,
-                rules,
+                changed: Some(staged.changed.clone()),
+                rules: self.tells_of_rules(),
             };
         }
         let changed = match (&self.since, &self.git) {
@@ -211,7 +216,10 @@ impl View {
         let named = named_directories(rules);
         let walk = self.repository.walk_into(&mut |directory| {
             let is_ignored = ignores.ignore_directory(directory);
-            let enters = !is_ignored || git.tracks_beneath(directory) || named.contain(directory);
+            let enters = !is_ignored
+                || git.tracks_beneath(directory)
+                || named.contain(directory)
+                || self.names(directory);
             // As in Git, a link does not count.
             let file = directory.join(IGNORES);
             let status = fs::symlink_metadata(self.repository.root().join(&file));
@@ -241,6 +249,13 @@ impl View {
         });
         files.ignored = ignored;
         Ok(files)
+    }
+
+    /// Whether somebody asks for the directory, or for something above or beneath it.
+    fn names(&self, directory: &Path) -> bool {
+        let named = self.paths.iter();
+        let mut named = named.filter(|path| !path.as_os_str().is_empty());
+        named.any(|path| path.starts_with(directory) || directory.starts_with(path))
     }
 
     /// Files that are not what they were, and those for which other rules hold now.

@@ -106,8 +106,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let fixed = match &found.rules {
         Some(place) if args.fix => {
             let name = PathBuf::from(place.file.file_name().unwrap_or_default());
-            match fix::run(&place.file, &limits, args.dry_run) {
-                Ok(done) => Some((done, name)),
+            match fix::run(&place.file, &limits) {
+                Ok(done) => Some((done, place.file.clone(), name)),
                 // Told as a finding, or in its own way, by the check that follows.
                 Err(error)
                     if error.code != "cannot-reorder" && read_rules(place, &limits).is_err() =>
@@ -119,34 +119,40 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         }
         _ => None,
     };
-    if let Some((done, name)) = &fixed
-        && format == Format::Human
-    {
-        done.print(name, args.dry_run, context)?;
+    if let Some((done, file, name)) = &fixed {
+        let shows = format == Format::Human && !output.is_quiet();
+        // Before it is written.
+        match format {
+            Format::Human if shows => done.print(output)?,
+            Format::Github | Format::Sarif => output.aside(&done.diff.text()),
+            Format::Human | Format::Json => {}
+        }
+        if !args.dry_run {
+            done.write(file, &limits)?;
+        }
+        if shows {
+            done.print_outcome(name, args.dry_run, output)?;
+        }
     }
-    let (report, source) = match (&found.rules, &found.wrong_name) {
-        (None, Some(wrong)) => {
-            let name = Path::new(wrong.file_name().unwrap_or_default());
-            (Report::only(check::wrong_name(name)), String::new())
+    let request = Request {
+        paths: &args.paths,
+        staged: args.staged,
+        since: args.since.as_deref(),
+        identities: identity_files(&context.global.identities, &|name| std::env::var_os(name)),
+    };
+    let (report, source) = match (&found.rules, found.wrong()) {
+        (None, Some(place)) => {
+            let name = Path::new(place.file.file_name().unwrap_or_default());
+            let view = View::open(&place, request, limits)?;
+            (check::only(&view, check::wrong_name(name)), String::new())
         }
-        _ => {
-            let place = found.required()?;
-            let request = Request {
-                paths: &args.paths,
-                staged: args.staged,
-                since: args.since.as_deref(),
-                identities: identity_files(&context.global.identities, &|name| {
-                    std::env::var_os(name)
-                }),
-            };
-            look(&place, request, limits)?
-        }
+        _ => look(&found.required()?, request, limits)?,
     };
     let output = &mut context.output;
     match format {
         Format::Json => {
             let mut value = json::report(&report);
-            if let Some((done, name)) = &fixed {
+            if let Some((done, _, name)) = &fixed {
                 done.add_to(&mut value, name);
             }
             output.json(&value)?;
@@ -194,7 +200,7 @@ fn look(
         ),
         // sops refuses the whole file, so there is nothing to compare with.
         Err(error) if error.code == "duplicate-key" => {
-            Ok(Report::only(check::duplicate_key(name, error)))
+            Ok(check::only(&view, check::duplicate_key(name, error)))
         }
         Err(error) => Err(error.with_file(&place.file)),
     };

@@ -4,25 +4,27 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Context, diff::Diff, report::json};
+use super::{diff::Diff, report::json};
 use crate::{
     check::{Finding, Fix, plan},
     error::{Error, Result},
     escape,
     files::{ReadLimit, read_any, write_output},
     limits::Limits,
-    output::Output,
+    output::{Output, numbered},
 };
 
-/// What was done.
+/// What is to be done, and then was.
 pub(super) struct Done {
     /// `None` where there was nothing to repair.
     pub(super) fix: Option<Fix>,
     pub(super) diff: Diff,
+    /// What the file holds.
+    content: Vec<u8>,
 }
 
-/// Plans the repair of the rules in `file`, and writes it unless `is_dry`.
-pub(super) fn run(file: &Path, limits: &Limits, is_dry: bool) -> Result<Done> {
+/// Plans the repair of the rules in `file`; nothing is written.
+pub(super) fn run(file: &Path, limits: &Limits) -> Result<Done> {
     let with_file = |error: Error| error.with_file(file);
     if !file.metadata().is_ok_and(|status| status.is_file()) {
         let message = "only a regular file can be repaired";
@@ -31,26 +33,13 @@ pub(super) fn run(file: &Path, limits: &Limits, is_dry: bool) -> Result<Done> {
             .with_hint("name the file with the rules"));
     }
     let content = read(file, limits)?;
-    let Some(fix) = plan(&content, limits).map_err(with_file)? else {
-        return Ok(Done {
-            fix: None,
-            diff: Diff::default(),
-        });
-    };
+    let fix = plan(&content, limits).map_err(with_file)?;
     let name = Path::new(file.file_name().unwrap_or_default());
-    let diff = Diff::new(name, &fix.old, &fix.new);
-    if !is_dry {
-        if read(file, limits)? != content {
-            let message = "the file changed while it was looked at; nothing was written";
-            return Err(Error::new("file-changed", message)
-                .with_file(file)
-                .with_hint("try again"));
-        }
-        write_output(file, fix.new.as_bytes())?;
-    }
+    let diff = fix.as_ref().map(|fix| Diff::new(name, &fix.old, &fix.new));
     Ok(Done {
-        fix: Some(fix),
-        diff,
+        fix,
+        diff: diff.unwrap_or_default(),
+        content,
     })
 }
 
@@ -71,20 +60,43 @@ impl Done {
         report["diff"] = self.diff.text().into();
     }
 
-    /// The diff for people, and what was done with it.
-    pub(super) fn print(&self, name: &Path, is_dry: bool, context: &mut Context) -> Result<()> {
-        let output: &mut Output = &mut context.output;
+    /// Writes the change, which was shown.
+    pub(super) fn write(&self, file: &Path, limits: &Limits) -> Result<()> {
+        let Some(fix) = &self.fix else {
+            return Ok(());
+        };
+        if read(file, limits)? != self.content {
+            let message = "the file changed while it was looked at; nothing was written";
+            return Err(Error::new("file-changed", message)
+                .with_file(file)
+                .with_hint("try again"));
+        }
+        write_output(file, fix.new.as_bytes())
+    }
+
+    /// The diff for people.
+    pub(super) fn print(&self, output: &mut Output) -> Result<()> {
         self.diff.print(output)?;
+        output.flush()
+    }
+
+    /// What was done with the diff, for people.
+    pub(super) fn print_outcome(
+        &self,
+        name: &Path,
+        is_dry: bool,
+        output: &mut Output,
+    ) -> Result<()> {
         let shown = escape::path(name);
         let done = match &self.fix {
             None => format!(
                 "nothing to fix: there is no finding that another order of the rules in {shown} repairs"
             ),
             Some(fix) => {
-                let count = fix.repaired.len();
+                let count = numbered(fix.repaired.len(), "finding");
                 match is_dry {
-                    true => format!("--fix would repair {count} findings; nothing was written"),
-                    false => format!("repaired {count} findings in {shown}"),
+                    true => format!("--fix would repair {count}; nothing was written"),
+                    false => format!("repaired {count} in {shown}"),
                 }
             }
         };

@@ -6,7 +6,7 @@ use super::Inputs;
 use crate::{
     error::{Error, Result},
     repository::{ContentHash, Stamp, content_hash, hex},
-    sops::{document::Document, format::Format, metadata::Entry},
+    sops::{document::Document, format::Format, is_encrypted, metadata::Entry},
 };
 
 /// What is known of a file from an earlier look at it.
@@ -55,7 +55,7 @@ pub(super) fn look<'s>(
         match seen.get_mut(file).filter(|seen| seen.hash == hash) {
             Some(seen) => seen.stamp = stamp,
             None => {
-                let encrypted = is_encrypted(file, content.expose());
+                let encrypted = is_encrypted(content.expose(), Format::from_path(Path::new(file)));
                 seen.insert(
                     file.to_owned(),
                     Seen {
@@ -100,13 +100,4 @@ impl Seen {
             recipients.collect()
         })
     }
-}
-
-/// Whether a file is meant to be one of sops, also where it is damaged: its values, or its MAC at least, stand in it.
-/// Text files that only tell about sops (a README) have the binary format by their names and are no JSON.
-fn is_encrypted(file: &str, content: &[u8]) -> bool {
-    const MARK: &[u8] = b"ENC[AES256_GCM,";
-    let json = content.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-    (Format::from_path(Path::new(file)) != Format::Binary || json)
-        && content.windows(MARK.len()).any(|window| window == MARK)
 }

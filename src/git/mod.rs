@@ -26,6 +26,7 @@ use gix::{
 
 use crate::{
     error::{Error, Result},
+    files::{ReadLimit, read_regular},
     limits::Limits,
     secret::Secret,
 };
@@ -70,6 +71,12 @@ impl Git {
     /// file system and at `GIT_CEILING_DIRECTORIES`; `GIT_DIR` and `GIT_WORK_TREE` do not replace it, because the
     /// question is always about a directory. `GIT_INDEX_FILE`, which Git sets for hooks, counts.
     pub(crate) fn discover(directory: &Path) -> Result<Option<Self>> {
+        for above in directory.ancestors() {
+            look_at_files(above)?;
+            if fs::symlink_metadata(above.join(".git")).is_ok() {
+                break;
+            }
+        }
         let options = upwards::Options {
             match_ceiling_dir_or_error: false,
             ..Default::default()
@@ -219,6 +226,60 @@ impl Reader {
         }
         let mut object = self.repository.find_object(blob.0).map_err(unreadable)?;
         Ok(Secret::new(std::mem::take(&mut object.data)))
+    }
+}
+
+/// gix opens what stands at these names, and would wait for ever for the other end of a pipe.
+fn look_at_files(directory: &Path) -> Result<()> {
+    // The directory may be that of a bare repository, or the inside of a `.git`.
+    is_file_or_nothing(&directory.join("HEAD"))?;
+    let mut git = directory.join(".git");
+    is_file_or_nothing(&git)?;
+    if let Some(elsewhere) = named_in(&git, b"gitdir: ") {
+        git = directory.join(elsewhere);
+    }
+    let common = match named_in(&git.join("commondir"), b"") {
+        Some(common) => git.join(common),
+        None => git.clone(),
+    };
+    for name in ["HEAD", "commondir", "gitdir", "config.worktree"] {
+        is_file_or_nothing(&git.join(name))?;
+    }
+    for name in [
+        "config",
+        "packed-refs",
+        "shallow",
+        "objects/info/alternates",
+    ] {
+        is_file_or_nothing(&common.join(name))?;
+    }
+    if let Some(branch) = named_in(&git.join("HEAD"), b"ref: ") {
+        is_file_or_nothing(&git.join(&branch))?;
+        is_file_or_nothing(&common.join(&branch))?;
+    }
+    Ok(())
+}
+
+/// The path behind `mark` in a small file.
+fn named_in(file: &Path, mark: &[u8]) -> Option<PathBuf> {
+    let limit = ReadLimit {
+        name: "file-size",
+        bytes: 1 << 16,
+    };
+    let content = read_regular(file, limit).ok()?;
+    let path = content.expose().strip_prefix(mark)?.trim_ascii_end();
+    Some(PathBuf::from(OsStr::from_bytes(path)))
+}
+
+fn is_file_or_nothing(path: &Path) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(status) if !status.is_file() && !status.is_dir() => {
+            let message = "the Git repository cannot be opened: there is a pipe or a device where Git has a file";
+            Err(Error::new("git", message)
+                .with_file(path)
+                .with_hint("remove it, or put back the file"))
+        }
+        _ => Ok(()),
     }
 }
 

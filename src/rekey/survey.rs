@@ -18,8 +18,9 @@ use crate::{
     files::{ReadLimit, read_regular},
     limits::Limits,
     repository::{LEDGER, RULES, Repository, Stamp, WRONG_NAME},
-    sops::{document::Document, format::Format},
-    survey::{each_in_parallel, is_encrypted, state},
+    secret::Secret,
+    sops::{document::Document, format::Format, is_encrypted},
+    survey::{each_in_parallel, state},
 };
 
 /// What happens to a file.
@@ -254,8 +255,17 @@ impl<'r> Eye<'_, 'r> {
         match result {
             Ok(true) => Some(file),
             Ok(false) => None,
+            // What sops makes of a file without structure is JSON.
+            Err(error) if error.code == "limit" && !self.could_be_encrypted(path) => None,
             Err(error) => blocked(path, error),
         }
+    }
+
+    /// Of a file that is too large to be read.
+    fn could_be_encrypted(&self, path: &Path) -> bool {
+        let begins_otherwise = |start: Secret| !start.expose().trim_ascii_start().starts_with(b"{");
+        Format::from_path(path) != Format::Binary
+            || !self.repository.start_of(path).is_ok_and(begins_otherwise)
     }
 }
 

@@ -34,6 +34,11 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// The nearest `.sops.yml`, as if it were the rules.
+    pub(crate) fn wrong(&self) -> Option<Rules> {
+        self.wrong_name.clone().map(at)
+    }
+
     /// The rules, for those who cannot do without.
     pub(crate) fn required(self) -> Result<Rules> {
         match (self.rules, self.wrong_name) {
@@ -123,9 +128,24 @@ pub(crate) fn matched_text(rules: &Rules, path: &Path) -> Result<PathBuf> {
 pub(crate) fn located(rules: &Rules, path: &Path) -> Result<Option<PathBuf>> {
     let absolute = working_directory()?.join(path);
     let missing = |error: io::Error| {
-        Error::new("file-missing", format!("there is no such file: {error}"))
-            .with_file(path)
-            .with_hint("name a file or directory of the repository")
+        let (code, message, hint) = match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => (
+                "file-missing",
+                "there is no such file".to_owned(),
+                "name a file or directory of the repository",
+            ),
+            io::ErrorKind::PermissionDenied => (
+                "file-denied",
+                "cannot look at the path: permission denied".to_owned(),
+                "make the directories above it accessible for the user that runs this",
+            ),
+            _ => (
+                "file-unreadable",
+                format!("cannot look at the path: {error}"),
+                "name a file or directory of the repository",
+            ),
+        };
+        Error::new(code, message).with_file(path).with_hint(hint)
     };
     fs::symlink_metadata(&absolute).map_err(missing)?;
     let root = fs::canonicalize(&rules.root).map_err(missing)?;

@@ -108,6 +108,20 @@ impl Repository {
             .map_err(|error| error.with_file(&self.root.join(path)))
     }
 
+    /// The first bytes of a file, however large it is.
+    pub(crate) fn start_of(&self, path: &Path) -> Result<Secret> {
+        use std::io::Read as _;
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = self.open_beneath(path, flags)?;
+        let mut start = zeroize::Zeroizing::new([0; 64]);
+        let count = File::from(file)
+            .read(start.as_mut_slice())
+            .map_err(|error| {
+                Error::new("file-unreadable", format!("cannot read the file: {error}"))
+            })?;
+        Ok(Secret::new(start.get(..count).unwrap_or_default().to_vec()))
+    }
+
     /// By which the file at `path` is recognised.
     #[allow(
         clippy::unnecessary_cast,

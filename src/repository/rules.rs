@@ -33,10 +33,17 @@ impl find::Rules {
         };
         read(&self.file, limit).map_err(|error| {
             if self.file.is_dir() {
-                Error::new("unreadable", "this is a directory, not a file with rules")
+                return Error::new("unreadable", "this is a directory, not a file with rules")
                     .with_file(&self.file)
-            } else {
-                error
+                    .with_hint("put a file in its place, or name the rules with --config-file");
+            }
+            match (error.code, &error.hint) {
+                (_, Some(_)) => error,
+                ("not-a-file", _) => {
+                    error.with_hint("put a file in its place, or name the rules with --config-file")
+                }
+                ("file-missing", _) => error.with_hint("name a file that exists"),
+                _ => error.with_hint("make the file readable for the user that runs this"),
             }
         })
     }

@@ -8,7 +8,7 @@ use crate::{
         document::Document,
         format::{self, Format, PlainValue},
         selection::{Leaf, Selection, walk},
-        tree::Tree,
+        tree::{Item, Node, Scalar, Tree},
         value::plain_value,
     },
 };
@@ -22,18 +22,87 @@ impl Document {
     }
 }
 
-/// Whether encryption would change any value of a plaintext document. A file without parts is one value.
-pub(crate) fn would_encrypt(
+/// What encryption would find in a plaintext document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plain {
+    /// No value that it would change.
+    Nothing,
+    /// Values, in manifests of Kubernetes of which none is a Secret.
+    OtherManifest,
+    /// Values.
+    Something,
+}
+
+/// Kinds of manifests that hold secrets: that of Kubernetes, and the one whose operator reads files of sops.
+const SECRET_KINDS: &[&[u8]] = &[b"Secret", b"SopsSecret"];
+/// Manifests in lists of manifests, one in the other.
+const DEEPEST_LIST: usize = 4;
+
+/// Looks at a plaintext document, of which `selection` is encrypted; `None` stands for all. A file without parts is one
+/// value.
+pub(crate) fn plain(
     plain: Secret,
     format: Format,
-    selection: &Selection,
+    selection: Option<&Selection>,
     limits: &Limits,
-) -> Result<bool> {
+) -> Result<Plain> {
     if format == Format::Binary {
-        return Ok(true);
+        return Ok(Plain::Something);
     }
     let parsed = format::read(format, plain, limits)?;
-    Ok(look(&parsed.tree, selection)? == Selected::Something)
+    let is_selected = match selection {
+        Some(selection) => look(&parsed.tree, selection)? == Selected::Something,
+        None => true,
+    };
+    // Between two `---` there may be nothing at all.
+    let is_empty = |document: &[Item]| document.iter().all(|item| matches!(item, Item::Comment(_)));
+    let documents = parsed.tree.documents.iter();
+    let mut documents = documents.filter(|document| !is_empty(document)).peekable();
+    Ok(if !is_selected {
+        Plain::Nothing
+    } else if documents.peek().is_some()
+        && documents.all(|document| is_other_manifest(document, DEEPEST_LIST))
+    {
+        Plain::OtherManifest
+    } else {
+        Plain::Something
+    })
+}
+
+/// Whether a document is a manifest and no Secret, nor a list with one.
+fn is_other_manifest(document: &[Item], depth: usize) -> bool {
+    let entries = document.iter().filter_map(|item| match item {
+        Item::Entry { key, value, .. } => Some((key.as_str(), value)),
+        _ => None,
+    });
+    let of = |name: &str| {
+        let mut all = entries.clone().filter(|(key, _)| *key == name);
+        all.next().map(|(_, value)| value)
+    };
+    let text = |name: &str| match of(name) {
+        Some(Node::Scalar {
+            value: Scalar::Str(text),
+            ..
+        }) => Some(text.expose()),
+        _ => None,
+    };
+    let (Some(_), Some(kind)) = (text("apiVersion"), text("kind")) else {
+        return false;
+    };
+    if SECRET_KINDS.contains(&kind) {
+        return false;
+    }
+    match of("items") {
+        Some(Node::List(items, _)) if kind.ends_with(b"List") => {
+            depth > 0
+                && items.iter().all(|item| match item {
+                    Item::Element(Node::Map(inner, _)) => is_other_manifest(inner, depth - 1),
+                    Item::Comment(_) => true,
+                    _ => false,
+                })
+        }
+        _ => true,
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@
 //!   [`rekey`]: other keys for a file; [`edit`]: another plaintext for it; [`assign`]: one
 //!   value of a plaintext.
 //! - [`coverage`]: whether there is anything to encrypt.
+//! - [`recognise`]: whether sops wrote a file at all.
 //! - [`verify`]: what a text means: after every edit the result is read again and compared.
 
 pub(crate) mod assign;
@@ -21,6 +22,7 @@ pub(crate) mod format;
 mod mac;
 pub(crate) mod metadata;
 pub(crate) mod number;
+mod recognise;
 mod rekey;
 pub(crate) mod selection;
 mod shamir;
@@ -30,9 +32,10 @@ pub(crate) mod tree;
 mod value;
 mod verify;
 
-pub(crate) use coverage::would_encrypt;
+pub(crate) use coverage::{Plain, plain};
 pub(crate) use encrypt::{Settings, Wrap, encrypt};
 pub(crate) use extract::{Leaf, Step};
+pub(crate) use recognise::is_encrypted;
 pub(crate) use rekey::{InHand, Recipients};
 
 #[cfg(test)]

@@ -12,7 +12,6 @@ use std::{
     thread::{self, available_parallelism},
 };
 
-use memchr::memmem;
 use policy::{
     drift::FileState,
     rules::{KeyKind, Selection},
@@ -22,7 +21,7 @@ use crate::{
     error::Result,
     limits::Limits,
     repository::Repository,
-    sops::{document::Document, format::Format, metadata::Entry},
+    sops::{document::Document, format::Format, is_encrypted, metadata::Entry},
 };
 
 /// Items that a thread takes at once at the most.
@@ -50,17 +49,6 @@ pub(crate) fn look(repository: &Repository, path: &Path, limits: &Limits) -> Res
     let document = Document::parse(content, format, limits)
         .map_err(|error| error.with_file(&repository.root().join(path)))?;
     Ok(Found::Encrypted(state(&document)))
-}
-
-/// Whether sops wrote the file, be it damaged since. In a file without structure the metadata must be there, too, in JSON:
-/// it may be a text about sops, or a program that knows the format.
-pub(crate) fn is_encrypted(content: &[u8], format: Format) -> bool {
-    let holds = |text: &[u8]| memmem::find(content, text).is_some();
-    holds(b"ENC[AES256_GCM,data:")
-        && (format != Format::Binary
-            || content.trim_ascii_start().starts_with(b"{")
-                && holds(b"\"sops\"")
-                && holds(b"lastmodified"))
 }
 
 /// What the metadata of a file say, in the words of the rules.

@@ -29,7 +29,7 @@ use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use crate::support::{Dir, Sops, clean, run};
+use crate::support::{Dir, Sops, age_identity, clean, run};
 
 /// Made once; the private keys were never stored. A name comes before any name that it starts with.
 const NAMES: &[(&str, &str)] = &[
@@ -97,17 +97,15 @@ const NAMES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Private keys in form only: they are put together here, so that no tool that looks for keys stumbles over this source.
+/// A throw-away identity, and private keys in form only: they are put together here, so that no tool that looks for keys
+/// stumbles over this source.
 fn private_keys() -> [(&'static str, String); 3] {
     let pem = |kind: &str| {
         let line = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gt";
         format!("-----BEGIN {kind}PRIVATE KEY-----\n{line}\n-----END {kind}PRIVATE KEY-----")
     };
     [
-        (
-            "$private_age",
-            format!("AGE-SECRET-KEY-1{}", "Q".repeat(58)),
-        ),
+        ("$private_age", age_identity()),
         ("$private_ssh", pem("OPENSSH ")),
         ("$private_tls", pem("")),
     ]

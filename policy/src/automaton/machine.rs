@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::{Alphabet, TooLarge, alphabet::SetId};
+use super::{Alphabet, Room, TooLarge, alphabet::SetId};
 use crate::pattern::{Assertion, Node};
 
 /// Places of one network, and states of one automaton.
@@ -27,15 +27,42 @@ pub(crate) enum Place {
 pub(crate) struct Machine {
     /// `None` where no text is accepted.
     pub(super) start: Option<usize>,
-    pub(super) states: Vec<State>,
+    states: Vec<State>,
+    /// Of all states, one after the other.
+    moves: Vec<Move>,
 }
 
+/// Small, because there may be millions.
 #[derive(Debug, Default)]
-pub(super) struct State {
+struct State {
+    /// Behind the last of its moves.
+    end: u32,
+    accepts: bool,
+    accepts_all: bool,
+}
+
+/// To another state with any character of a set.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Move {
+    set: u32,
+    to: u32,
+}
+
+impl Move {
+    pub(super) fn set(self) -> SetId {
+        self.set as usize
+    }
+
+    pub(super) fn to(self) -> usize {
+        self.to as usize
+    }
+}
+
+/// A state while its machine is made.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
     pub(super) moves: Vec<(SetId, usize)>,
     pub(super) accepts: bool,
-    /// Accepts every rest of a text.
-    pub(super) accepts_all: bool,
 }
 
 impl Machine {
@@ -44,6 +71,7 @@ impl Machine {
         tree: Option<&Node>,
         place: Place,
         alphabet: &mut Alphabet,
+        room: &mut Room,
     ) -> Result<Self, TooLarge> {
         let mut network = Network::default();
         let accept = network.add(Part::Accept)?;
@@ -55,43 +83,100 @@ impl Machine {
                 start = network.any(alphabet.all, start)?;
             }
         }
-        network.machine(start, alphabet)
+        network.machine(start, alphabet, room)
+    }
+
+    pub(super) fn moves(&self, state: usize) -> &[Move] {
+        let end = |state: usize| self.states.get(state).map_or(0, |state| state.end as usize);
+        let start = state.checked_sub(1).map_or(0, end);
+        self.moves.get(start..end(state)).unwrap_or_default()
+    }
+
+    pub(super) fn accepts(&self, state: usize) -> bool {
+        self.states.get(state).is_some_and(|state| state.accepts)
+    }
+
+    /// Whether the state accepts every rest of a text.
+    pub(super) fn accepts_all(&self, state: usize) -> bool {
+        self.states
+            .get(state)
+            .is_some_and(|state| state.accepts_all)
     }
 
     /// From states of any kind: drops those that reach no accepting one.
-    pub(super) fn trimmed(start: usize, mut states: Vec<State>, alphabet: &Alphabet) -> Self {
-        let mut before: Vec<Vec<usize>> = vec![Vec::new(); states.len()];
-        for (number, state) in states.iter().enumerate() {
-            for &(_, to) in &state.moves {
-                before[to].push(number);
-            }
+    pub(super) fn trimmed(
+        start: usize,
+        drafts: Vec<Draft>,
+        alphabet: &Alphabet,
+    ) -> Result<Self, TooLarge> {
+        let alive = alive(&drafts);
+        if !alive.get(start).copied().unwrap_or_default() {
+            return Ok(Self::default());
         }
-        let mut alive: Vec<bool> = states.iter().map(|state| state.accepts).collect();
-        let mut left: Vec<usize> = (0..states.len()).filter(|&state| alive[state]).collect();
-        while let Some(state) = left.pop() {
-            for &from in &before[state] {
-                if !std::mem::replace(&mut alive[from], true) {
-                    left.push(from);
+        let small = |number: usize| u32::try_from(number).map_err(|_| TooLarge);
+        let mut states = Vec::with_capacity(drafts.len());
+        let all = drafts.iter().map(|draft| draft.moves.len()).sum();
+        let mut moves = Vec::with_capacity(all);
+        for (number, draft) in drafts.into_iter().enumerate() {
+            let mut stays = Vec::new();
+            for &(set, to) in draft
+                .moves
+                .iter()
+                .filter(|&&(_, to)| alive[number] && alive[to])
+            {
+                let set_number = small(set)?;
+                let to_number = small(to)?;
+                moves.push(Move {
+                    set: set_number,
+                    to: to_number,
+                });
+                if to == number {
+                    stays.push(set);
                 }
             }
+            states.push(State {
+                end: small(moves.len())?,
+                accepts: draft.accepts,
+                accepts_all: draft.accepts && alphabet.is_all(stays.into_iter()),
+            });
         }
-        if !alive.get(start).copied().unwrap_or_default() {
-            return Self::default();
-        }
-        for (number, state) in states.iter_mut().enumerate() {
-            if alive[number] {
-                state.moves.retain(|&(_, to)| alive[to]);
-            } else {
-                state.moves = Vec::new();
-            }
-            let stays = state.moves.iter().filter(|&&(_, to)| to == number);
-            state.accepts_all = state.accepts && alphabet.is_all(stays.map(|&(set, _)| set));
-        }
-        Self {
+        moves.shrink_to_fit();
+        Ok(Self {
             start: Some(start),
             states,
+            moves,
+        })
+    }
+}
+
+/// Which states reach an accepting one.
+fn alive(states: &[Draft]) -> Vec<bool> {
+    // What leads to each, one after the other.
+    let mut ends = vec![0; states.len() + 1];
+    for &(_, to) in states.iter().flat_map(|state| &state.moves) {
+        ends[to + 1] += 1;
+    }
+    for to in 0..states.len() {
+        ends[to + 1] += ends[to];
+    }
+    let mut filled = ends.clone();
+    let mut before = vec![0; ends.last().copied().unwrap_or_default()];
+    for (number, state) in states.iter().enumerate() {
+        for &(_, to) in &state.moves {
+            before[filled[to]] = number;
+            filled[to] += 1;
         }
     }
+    let mut alive: Vec<bool> = states.iter().map(|state| state.accepts).collect();
+    let mut left: Vec<usize> = (0..states.len()).filter(|&state| alive[state]).collect();
+    while let Some(state) = left.pop() {
+        for &from in &before[ends[state]..ends[state + 1]] {
+            if !std::mem::replace(&mut alive[from], true) {
+                left.push(from);
+            }
+        }
+    }
+    alive
 }
 
 /// What stood before a place.
@@ -204,7 +289,12 @@ impl Network {
         }
     }
 
-    fn machine(&self, start: usize, alphabet: &mut Alphabet) -> Result<Machine, TooLarge> {
+    fn machine(
+        &self,
+        start: usize,
+        alphabet: &mut Alphabet,
+        room: &mut Room,
+    ) -> Result<Machine, TooLarge> {
         let word = alphabet.set(alphabet.word).clone();
         let mut numbers = HashMap::new();
         let mut states = Vec::new();
@@ -247,18 +337,15 @@ impl Network {
             moves.sort_unstable();
             moves.dedup();
             moves_made += moves.len();
+            room.take(1 + moves.len())?;
             if places.len() > MOST_STATES || moves_made > MOST_MOVES {
                 return Err(TooLarge);
             }
             let end = self.reach(part, before, After::End, &mut seen);
             let accepts = end.iter().any(|&at| matches!(self.parts[at], Part::Accept));
-            states.push(State {
-                moves,
-                accepts,
-                accepts_all: false,
-            });
+            states.push(Draft { moves, accepts });
         }
-        Ok(Machine::trimmed(0, states, alphabet))
+        Machine::trimmed(0, states, alphabet)
     }
 
     /// What the conditions of this network can tell apart.

@@ -27,3 +27,22 @@ pub(crate) use self::search::{Budget, common_path, uncovered_path};
 /// The patterns need more states or steps than the analysis spends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooLarge;
+
+/// How many states and moves may still be kept. The automata of all rules share one memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room(usize);
+
+impl Room {
+    pub(crate) fn new(states_and_moves: usize) -> Self {
+        Self(states_and_moves)
+    }
+
+    pub(crate) fn left(self) -> usize {
+        self.0
+    }
+
+    fn take(&mut self, states_and_moves: usize) -> Result<(), TooLarge> {
+        self.0 = self.0.checked_sub(states_and_moves).ok_or(TooLarge)?;
+        Ok(())
+    }
+}

@@ -44,7 +44,7 @@ pub(crate) fn nearly<'t>(
             }
         }
         let is_whole = fronts.len() == characters.len() + 1;
-        let accepts = |&state: &usize| machine.states.get(state).is_some_and(|state| state.accepts);
+        let accepts = |&state: &usize| machine.accepts(state);
         if is_whole
             && fronts
                 .last()
@@ -80,11 +80,10 @@ fn after(
     let Some(symbol) = symbol else {
         return Vec::new();
     };
-    let moves = from.iter().filter_map(|&state| machine.states.get(state));
-    let moves = moves.flat_map(|state| &state.moves);
+    let moves = from.iter().flat_map(|&state| machine.moves(state));
     let mut reached: Vec<usize> = moves
-        .filter(|(set, _)| alphabet.set(*set).contains(symbol))
-        .map(|&(_, to)| to)
+        .filter(|step| alphabet.set(step.set()).contains(symbol))
+        .map(|step| step.to())
         .collect();
     reached.sort_unstable();
     reached.dedup();
@@ -92,10 +91,8 @@ fn after(
 }
 
 fn after_any(machine: &Machine, from: &[usize]) -> Vec<usize> {
-    let states = from.iter().filter_map(|&state| machine.states.get(state));
-    let mut reached: Vec<usize> = states
-        .flat_map(|state| state.moves.iter().map(|&(_, to)| to))
-        .collect();
+    let moves = from.iter().flat_map(|&state| machine.moves(state));
+    let mut reached: Vec<usize> = moves.map(|step| step.to()).collect();
     reached.sort_unstable();
     reached.dedup();
     reached

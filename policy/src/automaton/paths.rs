@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Alphabet, Machine, TooLarge, machine::State};
+use super::{Alphabet, Machine, Room, TooLarge, machine::Draft};
 
 /// States of one automaton of paths: four for each of the pattern's.
 const MOST_STATES: usize = 80_000;
@@ -30,7 +30,11 @@ enum Part {
 
 impl Paths {
     /// The paths that `machine` accepts.
-    pub(crate) fn of(machine: &Machine, alphabet: &mut Alphabet) -> Result<Self, TooLarge> {
+    pub(crate) fn of(
+        machine: &Machine,
+        alphabet: &mut Alphabet,
+        room: &mut Room,
+    ) -> Result<Self, TooLarge> {
         let Some(start) = machine.start else {
             return Ok(Self::default());
         };
@@ -53,14 +57,13 @@ impl Paths {
                 Part::Name => &[(&plain, Part::Name), (&slash, Part::Start)],
             };
             let mut moves = Vec::new();
-            let from = &machine.states[state];
-            for &(set, to) in &from.moves {
+            for step in machine.moves(state) {
                 for (allowed, part) in ways {
-                    let set = alphabet.set(set).and(allowed);
+                    let set = alphabet.set(step.set()).and(allowed);
                     if set.is_empty() {
                         continue;
                     }
-                    let place = (to, *part);
+                    let place = (step.to(), *part);
                     let to = *numbers.entry(place).or_insert_with(|| {
                         places.push(place);
                         places.len() - 1
@@ -68,10 +71,10 @@ impl Paths {
                     moves.push((alphabet.number(set), to));
                 }
             }
-            states.push(State {
+            room.take(1 + moves.len())?;
+            states.push(Draft {
                 moves,
-                accepts: from.accepts && part == Part::Name,
-                accepts_all: false,
+                accepts: machine.accepts(state) && part == Part::Name,
             });
         }
         let at_part = places
@@ -79,7 +82,7 @@ impl Paths {
             .map(|(_, part)| *part == Part::Start)
             .collect();
         Ok(Self {
-            machine: Machine::trimmed(0, states, alphabet),
+            machine: Machine::trimmed(0, states, alphabet)?,
             at_part,
         })
     }

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, HashSet},
+    collections::{BinaryHeap, HashMap, HashSet, hash_map::Entry},
 };
 
 use super::{Alphabet, Machine, Paths, TooLarge, alphabet::SymbolSet};
@@ -11,6 +11,9 @@ use super::{Alphabet, Machine, Paths, TooLarge, alphabet::SymbolSet};
 const CHARACTER: usize = 100;
 const MOST_RANK: usize = 20;
 const LEADING_DOT: usize = 150;
+/// Nodes of one search, and states in the sets of its nodes: what is remembered takes memory, on each thread.
+const MOST_NODES: usize = 200_000;
+const MOST_OTHERS: usize = 1_000_000;
 
 /// Steps that all searches of one analysis may take together.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +43,8 @@ impl Budget {
 
 /// How a node of a search was reached: from which one, by which character.
 type Origin = Option<(usize, char)>;
+/// A machine by number, and one of its states.
+type Other = (u32, u32);
 
 fn text_of(origins: &[Origin], mut at: usize) -> String {
     let mut characters = Vec::new();
@@ -72,27 +77,42 @@ pub(crate) fn common_path(
     let mut nodes = vec![(l, r)];
     let mut open = BinaryHeap::from([(Reverse(0_usize), Reverse(0_usize))]);
     let mut done = HashSet::new();
+    // What the best way to a node costs that is known: a worse one is not remembered.
+    let mut known: HashMap<(usize, usize), usize> = HashMap::new();
     while let Some((Reverse(cost), Reverse(node))) = open.pop() {
         let (l, r) = nodes[node];
         if !done.insert((l, r)) {
             continue;
         }
-        let (left_state, right_state) = (&left.machine.states[l], &right.states[r]);
-        if left_state.accepts && right_state.accepts {
+        if left.machine.accepts(l) && right.accepts(r) {
             return Ok(Some(text_of(&origins, node)));
         }
-        for &(left_set, left_to) in &left_state.moves {
-            budget.spend(right_state.moves.len() + 1)?;
-            for &(right_set, right_to) in &right_state.moves {
-                if done.contains(&(left_to, right_to)) {
+        let right_moves = right.moves(r);
+        for left_move in left.machine.moves(l) {
+            budget.spend(right_moves.len() + 1)?;
+            for right_move in right_moves {
+                let to = (left_move.to(), right_move.to());
+                if done.contains(&to) {
                     continue;
                 }
-                let both = alphabet.set(left_set).and(alphabet.set(right_set));
+                let both = alphabet
+                    .set(left_move.set())
+                    .and(alphabet.set(right_move.set()));
                 let Some((c, more)) = choose(alphabet, &both, left.at_part[l]) else {
                     continue;
                 };
+                match known.entry(to) {
+                    Entry::Occupied(best) if *best.get() <= cost + more => continue,
+                    Entry::Occupied(mut best) => *best.get_mut() = cost + more,
+                    Entry::Vacant(free) => {
+                        free.insert(cost + more);
+                    }
+                }
+                if nodes.len() >= MOST_NODES {
+                    return Err(TooLarge);
+                }
                 origins.push(Some((node, c)));
-                nodes.push((left_to, right_to));
+                nodes.push(to);
                 open.push((Reverse(cost + more), Reverse(nodes.len() - 1)));
             }
         }
@@ -114,50 +134,71 @@ pub(crate) fn uncovered_path(
     let Some(start) = inner.machine.start else {
         return Ok(None);
     };
-    let all: Vec<(usize, usize)> = outer
-        .iter()
-        .enumerate()
-        .filter_map(|(number, machine)| Some((number, machine.start?)))
-        .collect();
+    let mut all: Vec<Other> = Vec::with_capacity(outer.len());
+    for (number, machine) in outer.iter().enumerate() {
+        if let Some(start) = machine.start {
+            all.push((small(number)?, small(start)?));
+        }
+    }
+    let mut held = all.len();
     let mut origins: Vec<Origin> = vec![None];
     let mut nodes = vec![(start, all)];
     let mut open = BinaryHeap::from([(Reverse(0_usize), Reverse(0_usize))]);
-    let mut done: HashMap<usize, Vec<Vec<(usize, usize)>>> = HashMap::new();
+    let mut done: HashMap<usize, Vec<Vec<Other>>> = HashMap::new();
     while let Some((Reverse(cost), Reverse(node))) = open.pop() {
         let (state, others) = std::mem::take(&mut nodes[node]);
-        let state_of = |&(machine, state): &(usize, usize)| &outer[machine].states[state];
-        if others.iter().any(|other| state_of(other).accepts_all) {
+        let machine = |other: &Other| outer[other.0 as usize];
+        if others
+            .iter()
+            .any(|other| machine(other).accepts_all(other.1 as usize))
+        {
+            held -= others.len();
             continue;
         }
         let known = done.entry(state).or_default();
         budget.spend(1 + known.iter().map(Vec::len).sum::<usize>())?;
         if known.iter().any(|smaller| is_subset(smaller, &others)) {
+            held -= others.len();
             continue;
         }
-        known.retain(|larger| !is_subset(&others, larger));
+        known.retain(|larger| {
+            let stays = !is_subset(&others, larger);
+            if !stays {
+                held -= larger.len();
+            }
+            stays
+        });
         known.push(others.clone());
-        let here = &inner.machine.states[state];
-        if here.accepts && !others.iter().any(|other| state_of(other).accepts) {
+        if inner.machine.accepts(state)
+            && !others
+                .iter()
+                .any(|other| machine(other).accepts(other.1 as usize))
+        {
             return Ok(Some(text_of(&origins, node)));
         }
-        for &(set, to) in &here.moves {
-            for block in blocks(alphabet.set(set), &others, outer, alphabet, budget)? {
+        for step in inner.machine.moves(state) {
+            for block in blocks(alphabet.set(step.set()), &others, outer, alphabet, budget)? {
                 let Some((c, more)) = choose(alphabet, &block, inner.at_part[state]) else {
                     continue;
                 };
                 let mut reached = Vec::new();
-                for &(machine, state) in &others {
-                    for &(set, to) in &outer[machine].states[state].moves {
+                for other in &others {
+                    for by in machine(other).moves(other.1 as usize) {
                         budget.spend(1)?;
-                        if !alphabet.set(set).and(&block).is_empty() {
-                            reached.push((machine, to));
+                        if !alphabet.set(by.set()).and(&block).is_empty() {
+                            reached.push((other.0, small(by.to())?));
                         }
                     }
                 }
                 reached.sort_unstable();
                 reached.dedup();
+                reached.shrink_to_fit();
+                held += reached.len();
+                if nodes.len() >= MOST_NODES || held > MOST_OTHERS {
+                    return Err(TooLarge);
+                }
                 origins.push(Some((node, c)));
-                nodes.push((to, reached));
+                nodes.push((step.to(), reached));
                 open.push((Reverse(cost + more), Reverse(nodes.len() - 1)));
             }
         }
@@ -168,7 +209,7 @@ pub(crate) fn uncovered_path(
 /// `set` in parts that no move of `others` tells apart.
 fn blocks(
     set: &SymbolSet,
-    others: &[(usize, usize)],
+    others: &[Other],
     outer: &[&Machine],
     alphabet: &Alphabet,
     budget: &mut Budget,
@@ -176,12 +217,12 @@ fn blocks(
     let mut blocks = vec![set.clone()];
     let mut used = HashSet::new();
     for &(machine, state) in others {
-        for &(by, _) in &outer[machine].states[state].moves {
-            if !used.insert(by) {
+        for step in outer[machine as usize].moves(state as usize) {
+            if !used.insert(step.set()) {
                 continue;
             }
             budget.spend(blocks.len())?;
-            let by = alphabet.set(by);
+            let by = alphabet.set(step.set());
             blocks = blocks
                 .iter()
                 .flat_map(|block| [block.and(by), block.without(by)])
@@ -192,8 +233,12 @@ fn blocks(
     Ok(blocks)
 }
 
+fn small(number: usize) -> Result<u32, TooLarge> {
+    u32::try_from(number).map_err(|_| TooLarge)
+}
+
 /// Both are sorted.
-fn is_subset(small: &[(usize, usize)], large: &[(usize, usize)]) -> bool {
+fn is_subset(small: &[Other], large: &[Other]) -> bool {
     let mut rest = large.iter();
     small.len() <= large.len() && small.iter().all(|item| rest.any(|other| other == item))
 }

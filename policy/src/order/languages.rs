@@ -1,8 +1,12 @@
 //! What each rule matches, as automata over one alphabet.
 
+use std::collections::HashMap;
+
 use super::dots;
 use crate::{
-    automaton::{Alphabet, Budget, Machine, Paths, Place, TooLarge, common_path, uncovered_path},
+    automaton::{
+        Alphabet, Budget, Machine, Paths, Place, Room, TooLarge, common_path, uncovered_path,
+    },
     pattern::{Assertion, Node, Pattern},
     rules::Rule,
 };
@@ -11,11 +15,18 @@ use crate::{
 const STEPS_FOR_ONE: u64 = 3_000_000;
 /// What a question costs however soon it is answered.
 const STEPS_TO_ASK: u64 = 200;
+/// States and moves of all rules together; about 60 MiB.
+const ROOM: usize = 5_000_000;
+/// What is kept of it for the universe, which has a few.
+const ROOM_FOR_UNIVERSE: usize = 10_000;
 
 /// The languages of some rules, by number.
 pub(super) struct Languages {
     alphabet: Result<Alphabet, TooLarge>,
-    rules: Vec<Result<Language, TooLarge>>,
+    /// Equal patterns have one.
+    all: Vec<Result<Language, TooLarge>>,
+    /// For each rule the number of its own.
+    of_rule: Vec<usize>,
     /// Every path.
     universe: Result<Paths, TooLarge>,
 }
@@ -53,39 +64,54 @@ struct Exact {
 }
 
 impl Exact {
-    fn new(tree: Option<&Node>, alphabet: &mut Alphabet) -> Result<Self, TooLarge> {
-        let machine = Machine::new(tree, Place::Start, alphabet)?;
-        let paths = Paths::of(&machine, alphabet)?;
+    fn new(
+        tree: Option<&Node>,
+        alphabet: &mut Alphabet,
+        room: &mut Room,
+    ) -> Result<Self, TooLarge> {
+        let machine = Machine::new(tree, Place::Start, alphabet, room)?;
+        let paths = Paths::of(&machine, alphabet, room)?;
         Ok(Self { machine, paths })
     }
 }
 
 impl Languages {
     pub(super) fn new(rules: &[Rule]) -> Self {
+        let mut numbers: HashMap<(Option<&str>, bool), usize> = HashMap::new();
         // `None` stands for a pattern that does not compile, and within it for a rule that matches everything.
-        let trees: Vec<Option<Option<&Node>>> = rules
+        let mut trees = Vec::new();
+        let of_rule = rules
             .iter()
-            .map(|rule| Some(rule.pattern().ok()?.map(Pattern::tree)))
+            .map(|rule| {
+                let text = rule.path_regex.as_ref().map(|source| source.text.as_str());
+                // Of two that are equal, one may have no room left.
+                let tree = rule
+                    .pattern()
+                    .ok()
+                    .map(|pattern| pattern.map(Pattern::tree));
+                *numbers.entry((text, tree.is_some())).or_insert_with(|| {
+                    trees.push(tree);
+                    trees.len() - 1
+                })
+            })
             .collect();
-        let all = trees.iter().copied().flatten().flatten();
-        let mut alphabet = Alphabet::new(all);
-        let (languages, universe) = match &mut alphabet {
-            Ok(alphabet) => (
-                trees
-                    .into_iter()
-                    .map(|tree| match tree {
-                        Some(tree) => Language::new(tree, alphabet),
-                        None => Ok(Language::default()),
-                    })
-                    .collect(),
-                Machine::new(None, Place::Anywhere, alphabet)
-                    .and_then(|machine| Paths::of(&machine, alphabet)),
-            ),
-            Err(TooLarge) => (rules.iter().map(|_| Err(TooLarge)).collect(), Err(TooLarge)),
+        let mut alphabet = Alphabet::new(trees.iter().copied().flatten().flatten());
+        let (all, universe) = match &mut alphabet {
+            Ok(alphabet) => {
+                let mut room = Room::new(ROOM_FOR_UNIVERSE);
+                let universe = Machine::new(None, Place::Anywhere, alphabet, &mut room)
+                    .and_then(|machine| Paths::of(&machine, alphabet, &mut room));
+                (
+                    languages(&trees, alphabet, ROOM - ROOM_FOR_UNIVERSE),
+                    universe,
+                )
+            }
+            Err(TooLarge) => (trees.iter().map(|_| Err(TooLarge)).collect(), Err(TooLarge)),
         };
         Self {
             alphabet,
-            rules: languages,
+            all,
+            of_rule,
             universe,
         }
     }
@@ -202,14 +228,18 @@ impl Languages {
     /// A path that no rule matches.
     pub(super) fn uncovered_by_all(&self, steps: &mut Steps) -> Result<Option<String>, TooLarge> {
         self.ask(steps, |languages, alphabet, budget| {
-            let machines = languages.machines(0..languages.rules.len())?;
+            let machines = languages.machines(0..languages.of_rule.len())?;
             let universe = languages.universe.as_ref().map_err(|&error| error)?;
             uncovered_path(universe, &machines, alphabet, budget)
         })
     }
 
     fn language(&self, rule: usize) -> Result<&Language, TooLarge> {
-        match self.rules.get(rule) {
+        match self
+            .of_rule
+            .get(rule)
+            .and_then(|&number| self.all.get(number))
+        {
             Some(Ok(language)) => Ok(language),
             _ => Err(TooLarge),
         }
@@ -238,6 +268,33 @@ impl Languages {
     }
 }
 
+/// Each gets its share of the room at first, so that a few large patterns do not keep the others from being analysed; what
+/// is left goes to those that need more.
+fn languages(
+    trees: &[Option<Option<&Node>>],
+    alphabet: &mut Alphabet,
+    room: usize,
+) -> Vec<Result<Language, TooLarge>> {
+    let mut left = room;
+    let mut within = |tree: &Option<Option<&Node>>, share: usize| {
+        let Some(tree) = tree else {
+            return Ok(Language::default());
+        };
+        let mut room = Room::new(share.min(left));
+        let language = Language::new(*tree, alphabet, &mut room)?;
+        left -= share.min(left) - room.left();
+        Ok(language)
+    };
+    let share = room / trees.len().max(1);
+    let mut all: Vec<_> = trees.iter().map(|tree| within(tree, share)).collect();
+    for (tree, language) in trees.iter().zip(&mut all) {
+        if language.is_err() {
+            *language = within(tree, room);
+        }
+    }
+    all
+}
+
 impl Language {
     fn machine_from_start(&self) -> &Machine {
         let exact = self.from_start.as_ref();
@@ -249,19 +306,23 @@ impl Language {
         exact.map_or(&self.paths, |exact| &exact.paths)
     }
 
-    fn new(tree: Option<&Node>, alphabet: &mut Alphabet) -> Result<Self, TooLarge> {
-        let anywhere = Machine::new(tree, Place::Anywhere, alphabet)?;
+    fn new(
+        tree: Option<&Node>,
+        alphabet: &mut Alphabet,
+        room: &mut Room,
+    ) -> Result<Self, TooLarge> {
+        let anywhere = Machine::new(tree, Place::Anywhere, alphabet, room)?;
         let (is_anchored, prefix) = tree.map(prefix).unwrap_or_default();
         let from_start = match is_anchored {
             true => None,
-            false => Some(Exact::new(tree, alphabet)?),
+            false => Some(Exact::new(tree, alphabet, room)?),
         };
         let strict = match tree.and_then(dots::strict) {
-            Some(tree) => Some(Exact::new(Some(&tree), alphabet)?),
+            Some(tree) => Some(Exact::new(Some(&tree), alphabet, room)?),
             None => None,
         };
         Ok(Self {
-            paths: Paths::of(&anywhere, alphabet)?,
+            paths: Paths::of(&anywhere, alphabet, room)?,
             anywhere,
             from_start,
             prefix: if is_anchored {

@@ -24,6 +24,7 @@ use std::{borrow::Cow, fmt, ops::Range};
 use regex_automata::meta::Regex;
 
 pub use self::ast::{Assertion, Node};
+pub(crate) use self::compile::Room;
 pub use self::failure::Failure;
 
 /// A compiled pattern.
@@ -39,8 +40,19 @@ impl Pattern {
     /// Parses and compiles `source` as Go's `regexp.Compile` does.
     pub fn parse(source: &str) -> Result<Self, PatternError> {
         let tree = parse::parse(source)?;
-        let regex =
-            compile::compile(&tree).map_err(|message| PatternError { offset: 0, message })?;
+        let regex = compile::compile(&tree);
+        Self::made(source, tree, regex)
+    }
+
+    /// As [`parse`](Self::parse), for one of many patterns, which share `room`.
+    pub(crate) fn parse_in(source: &str, room: &Room) -> Result<Self, PatternError> {
+        let tree = parse::parse(source)?;
+        let regex = compile::compile_in(&tree, room);
+        Self::made(source, tree, regex)
+    }
+
+    fn made(source: &str, tree: Node, regex: Result<Regex, String>) -> Result<Self, PatternError> {
+        let regex = regex.map_err(|message| PatternError { offset: 0, message })?;
         Ok(Self {
             source: source.to_owned(),
             beginning: beginning(&tree),

@@ -9,14 +9,18 @@ mod reorder;
 mod schema;
 mod unused;
 
-use std::{fmt, ops::RangeInclusive, sync::OnceLock};
+use std::{
+    fmt,
+    ops::RangeInclusive,
+    sync::{Arc, OnceLock},
+};
 
 pub use self::findings::{Finding, Related, Severity};
 pub use self::reorder::reordered;
 pub use crate::recipient::{KeyKind, Recipient, is_private_key};
 use crate::{
     names::Names,
-    pattern::{Pattern, PatternError},
+    pattern::{Pattern, PatternError, Room},
     suppression::Suppressions,
     yaml::{self, Limits},
 };
@@ -146,6 +150,8 @@ pub struct Rule {
     pub unknown_keys: Vec<Text>,
     keys: groups::Keys,
     pattern: OnceLock<Result<Pattern, PatternError>>,
+    /// That of all rules.
+    room: Arc<Room>,
 }
 
 /// A partial-encryption setting.
@@ -231,6 +237,10 @@ impl Rules {
         })?;
         let mut rules = schema::rules(text, &stream)?;
         rules.names = Names::read(text, &stream);
+        let room = Arc::new(Room::default());
+        for rule in rules.rules.iter_mut().flatten() {
+            rule.room = Arc::clone(&room);
+        }
         Ok(rules)
     }
 
@@ -297,7 +307,10 @@ impl Rule {
         else {
             return Ok(None);
         };
-        match self.pattern.get_or_init(|| Pattern::parse(&source.text)) {
+        match self
+            .pattern
+            .get_or_init(|| Pattern::parse_in(&source.text, &self.room))
+        {
             Ok(pattern) => Ok(Some(pattern)),
             Err(error) => Err(invalid_pattern("path_regex", source, error)),
         }

@@ -37,6 +37,7 @@ pub fn reordered(text: &str, order: &[usize], limits: Limits) -> Result<String, 
         false => list.swap_lines(text, order)?,
     };
     if is_same(&rules, order, &result, limits)
+        && list.has_same_values(text, order, &result, limits)
         && comments(text, &stream) == comments_of(&result, limits)
     {
         Ok(result)
@@ -97,6 +98,51 @@ impl<'s> List<'s> {
                 Err(error.with_hint("remove its dash, and try again"))
             }
         }
+    }
+
+    /// Whether the items of the list in `result` are those of this one in `order`, to the last character of each value:
+    /// the line breaks at the end of a block scalar may depend on what follows it.
+    fn has_same_values(&self, text: &str, order: &[usize], result: &str, limits: Limits) -> bool {
+        let Ok(stream) = yaml::parse_first(result, limits) else {
+            return false;
+        };
+        let Ok(moved) = List::find(&stream) else {
+            return false;
+        };
+        let mut left: Vec<(NodeId, NodeId)> = Vec::new();
+        for (&new, &old) in moved.items.iter().zip(order) {
+            match self.items.get(old) {
+                Some(&old) => left.push((old, new)),
+                None => return false,
+            }
+        }
+        while let Some((old, new)) = left.pop() {
+            let (old, new) = (self.stream.node(old), stream.node(new));
+            match (&old.content, &new.content) {
+                (Content::Scalar { text: old, .. }, Content::Scalar { text: new, .. }) => {
+                    if old != new {
+                        return false;
+                    }
+                }
+                (Content::Sequence { items: old, .. }, Content::Sequence { items: new, .. })
+                    if old.len() == new.len() =>
+                {
+                    left.extend(old.iter().copied().zip(new.iter().copied()));
+                }
+                (Content::Mapping { entries: old, .. }, Content::Mapping { entries: new, .. })
+                    if old.len() == new.len() =>
+                {
+                    for (&(old_key, old), &(new_key, new)) in old.iter().zip(new) {
+                        left.extend([(old_key, new_key), (old, new)]);
+                    }
+                }
+                // Anchors keep their order, so the same name is the same node.
+                (Content::Alias { .. }, Content::Alias { .. })
+                    if text.get(old.span.clone()) == result.get(new.span.clone()) => {}
+                _ => return false,
+            }
+        }
+        true
     }
 
     fn cannot(&self, message: &str) -> RulesError {

@@ -1,6 +1,6 @@
 //! What sops expects where in the file.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::{
     Rule, Rules, Selection, Stores, Text,
@@ -174,6 +174,7 @@ fn rule(decoder: &mut Decoder<'_>, id: NodeId, index: usize) -> Result<Option<Ru
         unknown_keys: Vec::new(),
         keys: Keys::default(),
         pattern: OnceLock::new(),
+        room: Arc::default(),
     };
     let found = decoder.mapping(id, RULE, |decoder, field| {
         let name = field.name.as_str();

@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
     identity::Identities,
     limits::Limits,
-    output::{Outcome, Output},
+    output::{Outcome, Output, numbered},
     rekey::{
         Allowed, NewRules, Progress, Recovered, Tools, commit,
         ledger::Ledger,
@@ -250,7 +250,7 @@ pub(super) fn tell(recovered: Recovered, output: &mut Output) {
             "a re-key before this one was interrupted before it changed anything; its files were removed".to_owned()
         }
         Recovered::Finished { files } => {
-            format!("a re-key before this one was interrupted; {files} files that it had left got their new content")
+            format!("a re-key before this one was interrupted; {} that it had left got new content", numbered(files, "file"))
         }
     };
     output.warning(&Error::new("recovered", message));
@@ -291,6 +291,7 @@ fn refused(files: &[File<'_>], root: &Path, next: &str) -> Error {
     let reason = why.map_or("it cannot be changed", |error| error.message.as_str());
     let more = match others {
         0 => String::new(),
+        1 => " (and 1 more file is blocked)".to_owned(),
         others => format!(" (and {others} more files are blocked)"),
     };
     let message = format!("nothing was changed, because one file is blocked: {reason}{more}");

@@ -15,8 +15,14 @@ const MOST_RELATED: usize = 8;
 
 /// A whole check; `source` is the text of the rules.
 pub(crate) fn print(report: &Report, source: &str, output: &mut Output) -> Result<()> {
+    let is_quiet = output.is_quiet();
     for finding in &report.findings {
-        print_one(finding, source, output)?;
+        if !is_quiet || finding.severity == Severity::Error {
+            print_one(finding, source, output)?;
+        }
+    }
+    if is_quiet {
+        return Ok(());
     }
     let count = |severity| {
         let found = report.findings.iter();

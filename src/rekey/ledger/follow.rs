@@ -13,8 +13,8 @@ use crate::{
     error::{Error, Result},
     limits::Limits,
     repository::Repository,
-    sops::{document::Document, format::Format},
-    survey::{each_in_parallel, is_encrypted},
+    sops::{document::Document, format::Format, is_encrypted},
+    survey::each_in_parallel,
 };
 
 /// What was not found as it was noted.
