@@ -1,7 +1,6 @@
 //! `secretsctl exposed`: values that a removed recipient could read and that have not changed since.
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -45,7 +44,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         settle(&repository, path, &args.key, reason, &limits)?;
     }
     let mut ledger = Ledger::read(&repository, &limits)?;
-    let followed = ledger.follow(&repository, &limits, &BTreeMap::new())?;
+    let followed = ledger.follow(&repository, &limits)?;
     let open = ledger.open();
     let output = &mut context.output;
     for problem in &followed.problems {
@@ -108,7 +107,7 @@ fn settle(
     recover(repository)?;
     let before = repository.stamp(Path::new(LEDGER)).ok();
     let mut ledger = Ledger::read(repository, limits)?;
-    ledger.follow(repository, limits, &BTreeMap::new())?;
+    ledger.follow(repository, limits)?;
     let wanted = path.to_string_lossy();
     let here = || -> Option<String> {
         let root = repository.root().canonicalize().ok()?;

@@ -5,6 +5,7 @@ use policy::rules::{KeyKind, Settings};
 use super::{
     ledger::Texts,
     survey::{Action, File},
+    text::Text,
 };
 use crate::{
     error::{Error, Result},
@@ -33,10 +34,11 @@ pub(crate) struct Allowed {
 
 /// A file with its new text.
 pub(crate) struct Edited {
-    pub(crate) text: Secret,
+    pub(crate) text: Text,
     /// Digest of the content that it was made from.
     pub(crate) old: ContentHash,
-    pub(crate) before: Texts,
+    /// What the new text has of values; of a file that keeps its data key only the wrapped keys, as the values are what
+    /// they were.
     pub(crate) after: Texts,
 }
 
@@ -66,11 +68,14 @@ impl Tools<'_> {
         let opened = document.open(&key.key)?;
         let changed = self.changed(file, settings, &document, &opened, &key)?;
         self.still_opens(&changed, &key)?;
+        let after = match file.action {
+            Action::Rewrap => Texts::wraps_of(&changed),
+            _ => Texts::of(&changed),
+        };
         Ok(Edited {
             old,
-            before: Texts::of(&document),
-            after: Texts::of(&changed),
-            text: changed.into_text(),
+            after,
+            text: Text::from(changed.into_text()),
         })
     }
 

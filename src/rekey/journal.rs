@@ -3,16 +3,21 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, DirBuilder},
-    os::unix::{ffi::OsStrExt as _, fs::DirBuilderExt as _},
+    fs::{self, DirBuilder, OpenOptions},
+    io::{self, Write as _},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    },
     path::{Path, PathBuf},
 };
 
 use serde_json::{Value, json};
 
+use super::transaction::fault;
 use crate::{
     error::{Error, Result},
-    files::{ReadLimit, Replacing, read_regular, replace, state_directory},
+    files::{ReadLimit, read_regular, state_directory, unwritable},
     repository::{ContentHash, Repository, content_hash, hex},
 };
 
@@ -94,11 +99,30 @@ impl Journal {
             "committing": phase == Phase::Committing,
             "files": entries.collect::<Vec<_>>(),
         });
-        replace(
-            &self.file,
-            record.to_string().as_bytes(),
-            Replacing::Mode(0o600),
-        )
+        let temporary = temporary(&self.file);
+        self.write(&temporary, record.to_string().as_bytes())
+            .map_err(|error| {
+                let _ = fs::remove_file(&temporary);
+                unwritable("write the journal", &error).with_file(&self.file)
+            })
+    }
+
+    /// Like any other file, but under a name that the next run finds: whoever is killed here leaves it behind.
+    fn write(&self, temporary: &Path, record: &[u8]) -> io::Result<()> {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(temporary)?;
+        file.write_all(record)?;
+        fault("noted");
+        file.sync_all()?;
+        fs::rename(temporary, &self.file)?;
+        match self.file.parent() {
+            Some(directory) => fs::File::open(directory)?.sync_all(),
+            None => Ok(()),
+        }
     }
 
     /// Takes the new files away, and the record.
@@ -122,6 +146,8 @@ impl Journal {
 /// Brings to an end what a run before left for this repository.
 pub(crate) fn recover(repository: &Repository) -> Result<Recovered> {
     let (file, root) = place(repository)?;
+    // One that was not complete stands for nothing that had been done.
+    let _ = fs::remove_file(temporary(&file));
     let limit = ReadLimit {
         name: "file-size",
         bytes: LARGEST,
@@ -240,6 +266,10 @@ fn place(repository: &Repository) -> Result<(PathBuf, PathBuf)> {
                 .with_hint("a journal is kept there while files change; set XDG_STATE_HOME to a directory that you can write")
         })?;
     Ok((file, root))
+}
+
+fn temporary(journal: &Path) -> PathBuf {
+    journal.with_extension("tmp")
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

@@ -13,6 +13,7 @@ mod journal;
 pub(crate) mod known;
 pub(crate) mod ledger;
 pub(crate) mod survey;
+mod text;
 mod transaction;
 
 use std::{
@@ -36,6 +37,7 @@ use crate::{
 use edit::Edited;
 use ledger::{Ledger, Texts};
 use survey::{Action, File};
+use text::{Spool, Text};
 use transaction::{Change, Old};
 
 /// Asked between two files: an interruption ends the work as long as nothing has been changed.
@@ -80,9 +82,13 @@ pub(crate) fn prepare(
         .filter(|&number| files.get(number).is_some_and(File::is_due))
         .collect();
     let shared: &[File<'_>] = files;
+    let spool = Spool::default();
     let results = each_in_parallel(&due, |&number| {
         let file = shared.get(number).filter(|_| !interrupted())?;
-        let result = tools.edit(file, Effort::Software);
+        let result = tools.edit(file, Effort::Software).map(|edited| Edited {
+            text: spool.keep(edited.text),
+            ..edited
+        });
         if result.is_ok() {
             progress.edited(&file.path);
         }
@@ -147,19 +153,13 @@ pub(crate) fn commit(
     let before = repository.stamp(list).ok();
     let old_ledger = Ledger::read(repository, &tools.limits)?;
     let mut ledger = old_ledger.clone();
-    if !ledger.is_empty() {
-        let known = prepared
-            .edited
-            .iter()
-            .filter_map(|(number, edited)| Some((name(&files.get(*number)?.path), &edited.before)));
-        // What cannot be read stays on the list as it is.
-        ledger.follow(repository, &tools.limits, &known.collect())?;
-    }
+    // What cannot be read stays on the list as it is.
+    ledger.follow(repository, &tools.limits)?;
     let mut exposed = Vec::new();
     // The rules first: what is left after an interruption is what another re-key does.
     let rules = prepared.rules.into_iter().map(|rules| Change {
         path: rules.path,
-        text: Secret::from(rules.text),
+        text: Secret::from(rules.text).into(),
         old: Some(Old {
             stamp: rules.stamp,
             hash: rules.hash,
@@ -173,13 +173,13 @@ pub(crate) fn commit(
         let name = name(&file.path);
         if file.action == Action::Rotate {
             let after = &edited.after;
-            ledger.carry(&name, &edited.before, after);
+            ledger.carry(&name, after);
             if let Some(new) = NewlyExposed::of(file, &edited) {
                 ledger.expose(&name, &file.remove, &tools.now, after);
                 exposed.push(new);
             }
         } else {
-            ledger.changed(&name, &edited.after);
+            ledger.rewrapped(&name, &edited.after);
         }
         let Some(stamp) = file.stamp else { continue };
         changes.push(Change {
@@ -194,7 +194,7 @@ pub(crate) fn commit(
     if ledger != old_ledger {
         changes.push(Change {
             path: list.to_owned(),
-            text: Secret::from(ledger.text()),
+            text: list_text(repository, &ledger)?,
             old: old(repository, list, before)?,
         });
     }
@@ -240,10 +240,18 @@ pub(crate) fn write_ledger(
     let list = Path::new(LEDGER);
     let change = Change {
         path: list.to_owned(),
-        text: Secret::from(ledger.text()),
+        text: list_text(repository, ledger)?,
         old: old(repository, list, before)?,
     };
     transaction::commit(repository, &[change], &|| false, &mut || {})
+}
+
+/// The text of the list, if it can be read again.
+fn list_text(repository: &Repository, ledger: &Ledger) -> Result<Text> {
+    match ledger.checked_text() {
+        Ok(text) => Ok(Secret::from(text).into()),
+        Err(error) => Err(error.with_file(&repository.root().join(LEDGER))),
+    }
 }
 
 fn old(repository: &Repository, path: &Path, stamp: Option<Stamp>) -> Result<Option<Old>> {

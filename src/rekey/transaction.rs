@@ -12,11 +12,11 @@ use std::{
 use super::{
     Interrupted,
     journal::{Entry, Journal, Phase},
+    text::Text,
 };
 use crate::{
     error::{Error, Result},
-    repository::{ContentHash, Replaced, Repository, Stamp, content_hash},
-    secret::Secret,
+    repository::{ContentHash, Replaced, Repository, Stamp},
 };
 
 /// Threads that write and sync: syncing waits, and the file system joins what waits together.
@@ -26,7 +26,7 @@ const WRITERS: usize = 16;
 pub(crate) struct Change {
     /// Relative to the repository.
     pub(crate) path: PathBuf,
-    pub(crate) text: Secret,
+    pub(crate) text: Text,
     pub(crate) old: Option<Old>,
 }
 
@@ -83,7 +83,7 @@ fn entries(changes: &[Change]) -> Vec<Entry> {
             path: change.path.clone(),
             temporary: change.path.with_file_name(name),
             old: change.old.as_ref().map(|old| old.hash),
-            new: content_hash(change.text.expose()),
+            new: change.text.hash(),
         }
     };
     changes.iter().enumerate().map(entry).collect()
@@ -110,7 +110,7 @@ fn prepare(
                 Some(_) => Replaced::Like(&change.path),
                 None => Replaced::New,
             };
-            repository.write_new(&entry.temporary, change.text.expose(), how)?;
+            repository.write_new(&entry.temporary, change.text.read()?.expose(), how)?;
             fault("written");
         }
     };
@@ -184,7 +184,7 @@ pub(crate) fn interruption() -> Error {
 }
 
 /// Where a test lets the program die. In a release build nothing is here.
-fn fault(_place: &str) {
+pub(super) fn fault(_place: &str) {
     #[cfg(debug_assertions)]
     {
         static PASSED: AtomicUsize = AtomicUsize::new(0);

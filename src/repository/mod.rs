@@ -94,6 +94,11 @@ impl Repository {
 
     /// The content of the file at `path`, relative to the root. Links are followed as long as they stay inside.
     pub(crate) fn read(&self, path: &Path) -> Result<Secret> {
+        self.read_at_most(path, self.limits.file_size)
+    }
+
+    /// As [`Self::read`], with a limit of its own.
+    pub(crate) fn read_at_most(&self, path: &Path, bytes: u64) -> Result<Secret> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         self.open_beneath(path, flags)
             .and_then(|file| {
@@ -101,7 +106,7 @@ impl Repository {
                     File::from(file),
                     ReadLimit {
                         name: "file-size",
-                        bytes: self.limits.file_size,
+                        bytes,
                     },
                 )
             })
@@ -227,7 +232,8 @@ fn cannot_open(error: Errno) -> Error {
         Errno::ACCESS => Error::new("file-denied", "cannot read the file: permission denied"),
         // A socket, or a device without a driver.
         Errno::NXIO => Error::new("not-a-file", "a socket or device, not a file"),
-        error => Error::new("file-unreadable", format!("cannot read the file: {error}")),
+        error => Error::new("file-unreadable", format!("cannot read the file: {error}"))
+            .with_hint("the file system refuses it: look at the kernel's messages, and try again"),
     }
 }
 

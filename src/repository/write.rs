@@ -35,7 +35,9 @@ pub(crate) struct Lock(#[expect(dead_code, reason = "closing it ends the lock")]
 impl Repository {
     /// Makes sure that nobody else changes the repository at the same time, as far as they ask.
     pub(crate) fn lock(&self) -> Result<Lock> {
-        let directory = self.open_beneath(Path::new("."), OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let directory = self
+            .open_beneath(Path::new("."), OFlags::RDONLY | OFlags::DIRECTORY)
+            .map_err(|error| error.with_file(&self.root))?;
         match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Lock(directory)),
             Err(Errno::WOULDBLOCK) => Err(Error::new(

@@ -11,7 +11,7 @@ use std::{
 use super::Repository;
 use crate::{
     rules_differential::random::Random,
-    support::{in_mount_namespace, run},
+    support::{in_mount_namespace, not_run, run},
 };
 
 /// Kills in a run of all tests.
@@ -53,6 +53,12 @@ impl Repository {
     }
 }
 
+/// For whoever asks for the figures with --nocapture.
+#[expect(clippy::print_stdout, reason = "the harness captures it")]
+fn tell(figures: &str) {
+    println!("{figures}");
+}
+
 #[test]
 fn killed_at_random() {
     let Some(repository) = Repository::new() else {
@@ -80,6 +86,7 @@ fn killed_at_random() {
         repository.is_clean();
     }
     assert!(stopped > 0, "no run was killed before it ended");
+    tell(&format!("{kills} kills, {stopped} of them before the end"));
 }
 
 #[test]
@@ -210,4 +217,177 @@ fn somebody_is_faster() {
         assert_eq!(ran.text(), "changed", "{told}");
         repository.is_clean();
     }
+}
+
+/// Calls that can fail, and which ones do so in turn, counted by thread. The first two writes are to no file.
+const CALLS: [(&str, std::ops::RangeInclusive<usize>); 8] = [
+    ("write", 3..=8),
+    ("fsync", 1..=8),
+    ("rename", 1..=2),
+    ("renameat", 1..=8),
+    ("fchmod", 1..=2),
+    ("unlinkat", 1..=2),
+    ("unlink", 1..=2),
+    ("openat2", 1..=40),
+];
+
+#[test]
+fn a_failing_disk() {
+    let Some(repository) = Repository::new() else {
+        return;
+    };
+    if Command::new("strace").arg("-V").output().is_err() {
+        not_run("errors of the file system", "strace is missing");
+        return;
+    }
+    let files: Vec<_> = super::FILES
+        .iter()
+        .map(|(name, _)| repository.root().join(name))
+        .map(|path| (path.clone(), fs::read(&path).unwrap()))
+        .collect();
+    repository.rules(&["alice", "web"]);
+    let (mut old, mut half, mut new) = (0, 0, 0);
+    for (call, numbers) in CALLS {
+        for number in numbers {
+            repository.restore(&files);
+            let ours = repository.command("alice", &["rekey", "--yes"]);
+            let mut command = Command::new("strace");
+            command
+                .args([
+                    "-f",
+                    "-qq",
+                    "-o",
+                    "/dev/null",
+                    "-e",
+                    &format!("trace={call}"),
+                ])
+                .args(["-e", &format!("inject={call}:error=EIO:when={number}")])
+                .arg(ours.get_program())
+                .args(ours.get_args())
+                .current_dir(repository.root());
+            crate::support::clean(&mut command);
+            for (name, value) in ours.get_envs() {
+                match value {
+                    Some(value) => command.env(name, value),
+                    None => command.env_remove(name),
+                };
+            }
+            let ran = run(&mut command);
+            let why = format!("{call} {number}: {ran}");
+            let changed = files
+                .iter()
+                .filter(|(path, content)| fs::read(path).unwrap() != *content)
+                .count();
+            match (ran.code(), changed) {
+                (0, _) => {
+                    assert_eq!(changed, files.len(), "{why}");
+                    new += 1;
+                }
+                (2, 0) => old += 1,
+                (2, _) => half += 1,
+                _ => panic!("{why}"),
+            }
+            let is_told = ["hint", "standard output"]
+                .iter()
+                .any(|text| ran.stderr.contains(text));
+            assert!(ran.code() == 0 || is_told, "{why}");
+            repository.all_open(&files, &why);
+            repository.rekey("alice", &["--yes"]).expect(0);
+            repository.rekey("alice", &["--dry-run"]).expect(0);
+            repository.is_clean();
+            let exposed = run(&mut repository.command("alice", &["--json", "exposed"])).expect(1);
+            let listed = exposed.json()["exposed"].as_array().unwrap().len();
+            assert_eq!(listed, files.len(), "{why}");
+        }
+    }
+    tell(&format!(
+        "EIO: {old} runs left all as it was, {half} were finished by the next, {new} came through"
+    ));
+    assert!(old > 0 && half > 0);
+}
+
+#[test]
+fn a_checkout_in_between() {
+    let Some(repository) = Repository::new() else {
+        return;
+    };
+    let files = repository.grow();
+    let git = |args: &[&str]| {
+        let mut command = Command::new("git");
+        command
+            .args([
+                "-c",
+                "user.name=x",
+                "-c",
+                "user.email=x@x",
+                "-c",
+                "commit.gpgsign=false",
+            ])
+            .args(args)
+            .current_dir(repository.root());
+        run(crate::support::clean(&mut command)).expect(0)
+    };
+    let by_sops = |args: &[&str]| {
+        let mut command = repository.sops.command(args);
+        let key = &repository.keys["alice"].file;
+        run(command
+            .env("SOPS_AGE_KEY_FILE", key)
+            .current_dir(repository.root()))
+    };
+    git(&["init", "-q", "-b", "main"]);
+    git(&["add", "."]);
+    git(&["commit", "-qm", "main"]);
+    git(&["checkout", "-qb", "other"]);
+    by_sops(&["set", "s/more.yaml", "[\"a\"]", "\"other\""]).expect(0);
+    let text = repository.dir.read_bytes("repo/s/more.yaml");
+    for (path, _) in files
+        .iter()
+        .filter(|(path, _)| path.to_string_lossy().contains("more"))
+    {
+        fs::write(path, &text).unwrap();
+    }
+    git(&["commit", "-qam", "other"]);
+    let random = &mut Random::seeded(4);
+    let (mut stopped, mut done) = (0, 0);
+    let rounds = std::env::var("SECRETSD_KILLS").map_or(KILLS, |text| text.parse().unwrap());
+    for _ in 0..rounds {
+        git(&["checkout", "-qf", "main"]);
+        let _ = fs::remove_file(repository.root().join(".sops-exposed.yaml"));
+        repository.rules(&["alice", "bob", "web"]);
+        let child = repository
+            .command("alice", &["rekey", "--yes"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        thread::sleep(Duration::from_millis(random.below(700) as u64));
+        git(&["checkout", "-qf", "other"]);
+        let set = by_sops(&["set", "s/a.yaml", "[\"user\"]", "\"changed\""]);
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        match output.status.code() {
+            Some(0) => done += 1,
+            Some(2) => stopped += 1,
+            _ => panic!("{told}"),
+        }
+        repository.rules(&["alice", "bob", "web"]);
+        repository.rekey("alice", &["--yes"]).expect(0);
+        repository.all_open(&files, &told);
+        repository.is_clean();
+        let value = |name: &str, place: &str| {
+            run(&mut repository.command("web", &["decrypt", "--extract", place, name]))
+                .expect(0)
+                .text()
+                .to_owned()
+        };
+        set.expect(0);
+        assert_eq!(value("s/a.yaml", "[\"user\"]"), "changed", "{told}");
+        for number in 1..MORE {
+            let name = format!("s/more{number}.yaml");
+            assert_eq!(value(&name, "[\"a\"]"), "other", "{name}: {told}");
+        }
+    }
+    tell(&format!(
+        "checkout: {done} re-keys ended, {stopped} stopped because files had changed"
+    ));
 }

@@ -28,20 +28,15 @@ pub(crate) struct Followed {
 
 impl Ledger {
     /// Brings the list to what the files are now: what has changed goes, what was moved gets its new path. What nobody
-    /// can tell stays. `known` files are not read again.
-    pub(crate) fn follow(
-        &mut self,
-        repository: &Repository,
-        limits: &Limits,
-        known: &BTreeMap<String, &Texts>,
-    ) -> Result<Followed> {
+    /// can tell stays.
+    pub(crate) fn follow(&mut self, repository: &Repository, limits: &Limits) -> Result<Followed> {
+        if self.files.is_empty() {
+            return Ok(Followed::default());
+        }
         let paths: Vec<&String> = self.files.keys().collect();
         let looked = each_in_parallel(&paths, |path| {
             let mut entry = self.files.get(*path).cloned().unwrap_or_default();
-            let now = match known.get(*path) {
-                Some(texts) => Ok(Some((*texts).clone())),
-                None => look(repository, path, limits),
-            };
+            let now = look(repository, path, limits);
             now.map(|now| now.map(|now| entry.follow(&now)).map(|()| entry))
         });
         let mut followed = Followed::default();

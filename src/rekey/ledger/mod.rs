@@ -78,16 +78,23 @@ pub(crate) struct Texts {
 impl Texts {
     /// Those of a document.
     pub(crate) fn of(document: &Document) -> Self {
-        let mut texts = Self::default();
+        let mut texts = Self::wraps_of(document);
         for (place, text) in document.encrypted_texts() {
             texts.values.entry(place).or_default().insert(digest(text));
         }
+        texts
+    }
+
+    /// The wrapped keys alone.
+    pub(crate) fn wraps_of(document: &Document) -> Self {
         let wrap = |entry: &Entry| match entry {
             Entry::Age { enc, .. } => Some(digest(enc)),
             Entry::Other { .. } => None,
         };
-        texts.wraps = document.metadata().entries().filter_map(wrap).collect();
-        texts
+        Self {
+            wraps: document.metadata().entries().filter_map(wrap).collect(),
+            values: Values::new(),
+        }
     }
 
     /// How many elements the lists have.
@@ -228,10 +235,6 @@ fn unknown(values: &Values, now: &Texts, as_long: impl Fn(&String) -> bool) -> V
 }
 
 impl Ledger {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.files.is_empty()
-    }
-
     /// Whether values of the file at `path` are on the list.
     pub(crate) fn names(&self, path: &str) -> bool {
         self.files.contains_key(path)
@@ -259,13 +262,20 @@ impl Ledger {
         self.tidy(path);
     }
 
-    /// Carries what is open in the file at `path` over a rotation of ours: its texts are others, its values are not.
-    pub(crate) fn carry(&mut self, path: &str, before: &Texts, after: &Texts) {
+    /// Carries what is open in the file at `path` over a rotation of ours: its texts are others, its values are not. The
+    /// list has followed the file until then.
+    pub(crate) fn carry(&mut self, path: &str, after: &Texts) {
         if let Some(entry) = self.files.get_mut(path) {
-            entry.follow(before);
             entry.carry(after);
         }
         self.tidy(path);
+    }
+
+    /// Follows the wrapped keys of the file at `path` over a re-wrap, which changes no value.
+    pub(crate) fn rewrapped(&mut self, path: &str, after: &Texts) {
+        if let Some(entry) = self.files.get_mut(path) {
+            entry.wraps.clone_from(&after.wraps);
+        }
     }
 
     fn tidy(&mut self, path: &str) {

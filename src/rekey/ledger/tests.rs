@@ -141,7 +141,8 @@ fn each_recipient_has_values_of_its_own() {
     // Before the second one goes, a value is changed, which the first one never saw.
     let changed = texts(&[(A, "9"), (L[0], "2")], &["w1"]);
     let after = texts(&[(A, "10"), (L[0], "12")], &["w5"]);
-    ledger.carry("f", &changed, &after);
+    ledger.changed("f", &changed);
+    ledger.carry("f", &after);
     ledger.expose("f", &["age1web".to_owned()], "2025-02-02", &after);
     let open = ledger.open();
     let told: Vec<_> = open
@@ -175,7 +176,8 @@ fn our_rotation_carries_over() {
     let mut ledger = exposed();
     let before = texts(&[(A, "9"), (L[0], "2"), (L[1], "3")], &["w1"]);
     let after = texts(&[(A, "10"), (L[0], "12"), (L[1], "13")], &["w5"]);
-    ledger.carry("f", &before, &after);
+    ledger.changed("f", &before);
+    ledger.carry("f", &after);
     let entry = &ledger.files["f"];
     assert_eq!(
         entry.readers["age1old"].values,

@@ -17,10 +17,21 @@ use crate::{
 
 pub(super) const HEAD: &str = "# Values that somebody could read who may not any more, until they change. secretsctl keeps this list: commit\n# it, and see `secretsctl exposed`.\n";
 
+/// The list of a large repository is larger than any of its files.
+const MOST_BYTES: u64 = 512 << 20;
+const MOST_NODES: usize = 16_000_000;
+
+fn of_list(limits: &Limits) -> yaml::Limits {
+    yaml::Limits {
+        nodes: MOST_NODES,
+        ..limits.of_yaml()
+    }
+}
+
 impl Ledger {
     /// Reads the list of the repository; an empty one where there is none.
     pub(crate) fn read(repository: &Repository, limits: &Limits) -> Result<Self> {
-        let content = match repository.read(Path::new(LEDGER)) {
+        let content = match repository.read_at_most(Path::new(LEDGER), MOST_BYTES) {
             Ok(content) => content,
             Err(error) if error.code == "file-missing" => return Ok(Self::default()),
             Err(error) => return Err(error),
@@ -33,7 +44,7 @@ impl Ledger {
     }
 
     pub(super) fn parse(text: &str, limits: &Limits) -> Result<Self> {
-        let stream = yaml::parse_first(text, limits.of_yaml())
+        let stream = yaml::parse_first(text, of_list(limits))
             .map_err(|error| damaged(Position::from(&error), error.message))?;
         let Some(document) = stream.documents.first() else {
             // Nothing at all is what a crash or a redirection leaves. We leave a comment.
@@ -65,8 +76,20 @@ impl Ledger {
         Ok(ledger)
     }
 
+    /// The text of the list; an error where nobody could read it again.
+    pub(crate) fn checked_text(&self) -> Result<String> {
+        let text = self.text();
+        // Of a value a line tells the place and a list with the digest.
+        let too_many = text.lines().count() > MOST_NODES / 4;
+        if too_many || u64::try_from(text.len()).is_ok_and(|bytes| bytes > MOST_BYTES) {
+            return Err(Error::new("ledger", "more values are exposed than a list can hold")
+                .with_hint("settle what is on it already, see secretsctl exposed --done; nothing was changed"));
+        }
+        Ok(text)
+    }
+
     /// The text of the list.
-    pub(crate) fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mut text = String::from(HEAD);
         // Writing to a string cannot fail.
         if !self.files.is_empty() {

@@ -36,9 +36,15 @@ fn node(
 ) -> Option<()> {
     match (&old.value, &new.value) {
         (MetaValue::Null, MetaValue::Null) => Some(()),
-        (MetaValue::Scalar { text: old_text, .. }, MetaValue::Scalar { text, .. }) => {
+        (MetaValue::Scalar { text: old_text, .. }, MetaValue::Scalar { text, quoted }) => {
             if old_text != text {
-                edits.push((old.span.clone(), syntax.scalar(source, &old.span, text)?));
+                // A number stays one: old versions of sops do not take a text for it.
+                let is_number = !quoted && text.bytes().all(|byte| byte.is_ascii_digit());
+                let written = match is_number && !text.is_empty() {
+                    true => text.clone(),
+                    false => syntax.scalar(source, &old.span, text)?,
+                };
+                edits.push((old.span.clone(), written));
             }
             Some(())
         }
