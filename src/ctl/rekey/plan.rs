@@ -57,9 +57,9 @@ impl Report<'_> {
                 .collect();
             let head = output.styled(Style::Yellow, "could be read by");
             output.line(&format!(
-                "{}: {} values {head} {}",
+                "{}: {} {head} {}",
                 escape::text(&file.path),
-                file.keys.len(),
+                numbered(file.keys.len(), "value"),
                 who.join(", ")
             ))?;
         }
