@@ -110,7 +110,14 @@ fn prepare(
                 Some(_) => Replaced::Like(&change.path),
                 None => Replaced::New,
             };
-            repository.write_new(&entry.temporary, change.text.read()?.expose(), how)?;
+            let text = change.text.read()?;
+            // The file is named that should have changed, not the one that nobody knows.
+            repository
+                .write_new(&entry.temporary, text.expose(), how)
+                .map_err(|error| Error {
+                    file: Some(repository.root().join(&change.path)),
+                    ..error
+                })?;
             fault("written");
         }
     };
