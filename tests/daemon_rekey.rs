@@ -338,9 +338,9 @@ fn what_is_not_pinned_waits() {
     };
     fleet.machine.replace("repo/.sops.yaml", &as_it_is);
     obey();
-    // This host is in both groups, or it could not open what it writes.
-    let second = format!("{host}','{third}");
-    let two = rules(&groups(&[&host, &second], 2), &format!("age: '{host}'"));
+    // Both are in both groups: this host could not open what it writes, and the other one is required.
+    let both = format!("{host}','{third}");
+    let two = rules(&groups(&[&both, &both], 2), &format!("age: '{host}'"));
     fleet.machine.replace("repo/.sops.yaml", &two);
     fleet.machine.eventually("two are needed", || {
         files()[1].contains("shamir_threshold: 2")
@@ -390,6 +390,7 @@ fn what_cannot_be_done_is_said_and_changes_nothing() {
         (&third, ".", false),
     ]);
     let both = format!("creation_rules:\n  - age: '{host},{guest}'\n");
+    let only = format!("creation_rules:\n  - age: '{host}'\n");
     fleet.configure(&format!(
         "mode: auto, pinned-recipients: {pinned}, required-recipients: ['{host}']"
     ));
@@ -421,21 +422,37 @@ fn what_cannot_be_done_is_said_and_changes_nothing() {
     let large = fs::File::create(fleet.machine.dir.join("repo/large.bin")).unwrap();
     large.set_len(65 << 20).unwrap();
 
-    // One that only others can open, a file with two names.
+    // One that only others can open is held, and nothing comes of approving it.
     fleet.machine.put_for("other.yaml", "x: 1\n", &[&third]);
     fleet.machine.replace("repo/.sops.yaml", &both);
-    failure(
-        "a file that only others open",
-        "no file was changed, because one cannot be",
+    let held = fleet.expect_held();
+    assert_eq!(held["doubts"][0]["code"], "unknown-file", "{held}");
+    let id = held["id"].as_str().unwrap();
+    let ran = fleet.machine.ctl(&["approve", id]).expect(2);
+    assert!(
+        ran.stderr
+            .contains("no file was changed, because one cannot be"),
+        "{ran}"
     );
     fs::remove_file(fleet.machine.dir.join("repo/other.yaml")).unwrap();
+    fleet.expect_changed();
+    // A file with two names stops all.
+    fleet.machine.replace("repo/.sops.yaml", &only);
+    fleet.expect("the guest has left", |rekey| {
+        rekey["drift"] == 0 && !fleet.text().contains(&guest)
+    });
+    let before = fleet.text();
     fs::hard_link(
         fleet.machine.dir.join("repo/db.yaml"),
         fleet.machine.dir.join("elsewhere.yaml"),
     )
     .unwrap();
-    fleet.machine.ctl(&["reload"]).expect(0);
-    failure("a file with two names", "no file was changed");
+    fleet.machine.replace("repo/.sops.yaml", &both);
+    fleet.expect("a file with two names", |rekey| {
+        let message = rekey["failure"]["message"].as_str().unwrap_or_default();
+        message.contains("no file was changed")
+    });
+    assert_eq!(fleet.text(), before);
     fs::remove_file(fleet.machine.dir.join("elsewhere.yaml")).unwrap();
     fleet.machine.ctl(&["reload"]).expect(0);
     fleet.expect_changed();
@@ -586,6 +603,21 @@ fn files_that_are_not_what_they_were_wait() {
         "unknown-file",
     );
     fleet.machine.replace("repo/open/a.yaml", &honest);
+    obeys();
+
+    // A required recipient that could open the file alone must be able to, whatever else names it.
+    let other = AgeKey::generate(&fleet.machine.dir, "other").recipient;
+    let quorum = format!(
+        "creation_rules:\n  - path_regex: ^open/\n    shamir_threshold: 2\n    key_groups: [{{age: ['{host}', '{other}']}}, {{age: ['{guest}']}}]\n  - {{age: '{host}'}}\n"
+    );
+    fleet.machine.replace("repo/.sops.yaml", &quorum);
+    let held = fleet.expect_held();
+    let lost = held["doubts"].as_array().unwrap().iter();
+    let lost = lost
+        .filter(|doubt| doubt["code"] == "required-recipient-lost")
+        .count();
+    assert!(lost > 0, "{held}");
+    fleet.machine.replace("repo/.sops.yaml", &rules);
     obeys();
 
     // Other values are nothing strange, and what a person approves is known from then on.

@@ -153,6 +153,12 @@ pub fn address(kind: KeyKind, text: &str) -> Key {
     (kind, text.to_owned())
 }
 
+/// Whether this recipient is in as many groups as are needed.
+pub(crate) fn opens_alone(groups: &[BTreeSet<Key>], needed: i64, key: &Key) -> bool {
+    let groups = groups.iter().filter(|group| group.contains(key)).count();
+    i64::try_from(groups).is_ok_and(|groups| groups >= needed.max(1))
+}
+
 /// How many of these groups are needed; 0 stands for all.
 pub fn needed(threshold: i64, groups: usize) -> i64 {
     match threshold {

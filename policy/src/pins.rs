@@ -76,13 +76,9 @@ impl Pins {
                 doubts.insert(Doubt::Unpinned(recipient.text.clone()));
             }
         }
-        let is_wanted = |kind: KeyKind, text: &str| {
-            let mut wanted = settings.key_groups.iter().flatten();
-            wanted.any(|one| drift::address(one.kind, &one.text) == drift::address(kind, text))
-        };
         for (kind, text) in file.key_groups.iter().flatten() {
             let mut pins = self.0.iter().filter(|pin| pin.required);
-            if !is_wanted(*kind, text)
+            if loses(settings, file, *kind, text)
                 && pins.any(|pin| pin.is_for(*kind, text) && pin.covers(path))
             {
                 doubts.insert(Doubt::RequiredLost(text.clone()));
@@ -111,24 +107,38 @@ impl Pin {
     }
 }
 
-/// Whether those who open the file already could open it in more ways, or a new one alone where several are needed.
-fn widens_quorum(settings: &Settings, file: &FileState) -> bool {
-    let keys = |group: &Vec<Recipient>| -> BTreeSet<drift::Key> {
+/// Whether this recipient of the file would open it no more, or no more alone where it did.
+pub fn loses(settings: &Settings, file: &FileState, kind: KeyKind, recipient: &str) -> bool {
+    let key = drift::address(kind, recipient);
+    let (wanted, found) = (wanted_groups(settings), found_groups(file));
+    let alone = |groups: &[BTreeSet<drift::Key>], threshold| {
+        drift::opens_alone(groups, drift::needed(threshold, groups.len()), &key)
+    };
+    let is_named = wanted.iter().any(|group| group.contains(&key));
+    !is_named || alone(&found, file.shamir_threshold) && !alone(&wanted, settings.shamir_threshold)
+}
+
+fn wanted_groups(settings: &Settings) -> Vec<BTreeSet<drift::Key>> {
+    let group = |group: &Vec<Recipient>| {
         let keys = group.iter();
         keys.map(|one| drift::address(one.kind, &one.text))
             .collect()
     };
-    let wanted: Vec<BTreeSet<drift::Key>> = settings.key_groups.iter().map(keys).collect();
-    let found: Vec<BTreeSet<drift::Key>> = file
-        .key_groups
-        .iter()
-        .map(|group| {
-            group
-                .iter()
-                .map(|(kind, text)| drift::address(*kind, text))
-                .collect()
-        })
-        .collect();
+    settings.key_groups.iter().map(group).collect()
+}
+
+fn found_groups(file: &FileState) -> Vec<BTreeSet<drift::Key>> {
+    let group = |group: &Vec<(KeyKind, String)>| {
+        let keys = group.iter();
+        keys.map(|(kind, text)| drift::address(*kind, text))
+            .collect()
+    };
+    file.key_groups.iter().map(group).collect()
+}
+
+/// Whether those who open the file already could open it in more ways, or a new one alone where several are needed.
+fn widens_quorum(settings: &Settings, file: &FileState) -> bool {
+    let (wanted, found) = (wanted_groups(settings), found_groups(file));
     if found.len() < 2 {
         return false;
     }
@@ -211,6 +221,13 @@ mod tests {
         let lost = |rule: &str| doubts(&pins, "s/one/a", rule, &[&["A", "B"]], 0);
         assert_eq!(lost("pgp: A"), "");
         assert_eq!(lost("pgp: B"), "required-recipient-lost A");
+        // Still named, but of no use without somebody else.
+        let quorum = "{key_groups: [pgp: [A], pgp: [B]], shamir_threshold: 2}";
+        assert_eq!(lost(quorum), "required-recipient-lost A");
+        assert_eq!(
+            lost("{key_groups: [pgp: [A], pgp: [A, B]], shamir_threshold: 2}"),
+            ""
+        );
     }
 
     #[test]

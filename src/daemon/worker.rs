@@ -13,7 +13,7 @@ use super::{
     watch::{Change, Followed, Watcher, fingerprint, is_checkout_in_progress},
 };
 use crate::{
-    config::{Config, IdentitySource, TemplateContent},
+    config::{Config, IdentitySource, RekeyMode, TemplateContent},
     control::{
         protocol::{self, Planned, Rekeyed},
         server::RekeyRequest,
@@ -137,6 +137,10 @@ impl Worker {
     /// Does what the next change would otherwise have to wait for. Blocks.
     pub(super) fn get_ready(&mut self) -> Outcome {
         if self.rekeying.is_due() {
+            if self.config.rekey.mode != RekeyMode::Off {
+                // Not by pins that somebody has taken away meanwhile.
+                self.reload_settings();
+            }
             // It is logged, and the status says it.
             let _ = self.rekey(Asked::ByChange);
         }
@@ -155,6 +159,7 @@ impl Worker {
 
     /// Does what somebody asked about re-keying. Blocks.
     pub(super) fn answer(&mut self, request: RekeyRequest) -> Outcome {
+        self.reload_settings();
         Outcome::Answered(match request {
             RekeyRequest::Plan { dry_run, sender } => {
                 let asked = match dry_run {
@@ -256,7 +261,10 @@ impl Worker {
                 self.config = config;
             }
             Err(error) => {
-                log::error("the new configuration is not used", &error);
+                let known = self.refused.as_ref().map(|known| &known.message);
+                if known != Some(&error.message) {
+                    log::error("the new configuration is not used", &error);
+                }
                 self.refused = Some(error);
             }
         }

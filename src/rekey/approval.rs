@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use policy::{
     pattern::text_as_go_sees_it,
-    pins::{Doubt, Pins},
+    pins::{Doubt, Pins, loses},
 };
 use sha2::{Digest as _, Sha256};
 
@@ -15,18 +15,28 @@ use crate::{error::Error, identity::canonical, repository::hex};
 /// approved to gain from it.
 const NAME: usize = 8;
 
-/// Blocks the files that are due and whose rules leave out one of `required`.
+/// Blocks the files that are due and that one of `required` would open no more, or no more alone where it did.
 pub(crate) fn require(files: &mut [File<'_>], required: &[String]) {
     for file in files.iter_mut().filter(|file| file.is_due()) {
-        let Some((_, settings)) = &file.rule else {
+        let (Some((_, settings)), Some(state)) = (&file.rule, &file.state) else {
             continue;
         };
-        let recipients = settings.key_groups.iter().flatten();
-        let kept: Vec<&str> = recipients.map(|one| canonical(&one.text)).collect();
-        let is_lost = |recipient: &&String| !kept.contains(&canonical(recipient));
+        // One that the file never named must be named now.
+        let is_lost = |recipient: &&String| {
+            let recipient = canonical(recipient);
+            let mut entries = state.key_groups.iter().flatten();
+            match entries.find(|(_, text)| canonical(text) == recipient) {
+                Some((kind, text)) => loses(settings, state, *kind, text),
+                None => {
+                    let mut recipients = settings.key_groups.iter().flatten();
+                    !recipients.any(|one| canonical(&one.text) == recipient)
+                }
+            }
+        };
         if let Some(lost) = required.iter().find(is_lost) {
-            let message = format!("its rule leaves out {lost}, which is required");
-            let hint = "name it in the creation rule, or take it out of rekey.required-recipients";
+            let message =
+                format!("{lost}, which is required, would not open it any more as it does");
+            let hint = "correct the creation rule, or take it out of rekey.required-recipients";
             file.block(Error::new("required-recipient", message).with_hint(hint));
         }
     }
@@ -41,11 +51,12 @@ pub(crate) fn doubts(file: &File<'_>, pins: &Pins) -> Vec<Doubt> {
 }
 
 /// The name of what is to be done to `files` under the rules with this text. It is another one as soon as the rules are,
-/// or the files, or what they need, or another file is in the place of one: `keys` tell them apart by their data keys.
-pub(crate) fn name<'k>(
+/// or the files, or what they need, or what there is to say about them: `about` gives a digest of a file's content, where it
+/// could be read, and the doubts.
+pub(crate) fn name(
     rules: &[u8],
     files: &[File<'_>],
-    keys: &dyn Fn(&File<'_>) -> &'k str,
+    about: &dyn Fn(&File<'_>) -> Vec<String>,
 ) -> String {
     let mut digest = Sha256::new();
     // Each part with its length: no other parts can make the same bytes.
@@ -57,7 +68,9 @@ pub(crate) fn name<'k>(
     for file in files {
         add(file.path.as_os_str().as_bytes());
         add(file.action.name().as_bytes());
-        add(keys(file).as_bytes());
+        let about = about(file);
+        add(&about.len().to_le_bytes());
+        about.iter().for_each(|one| add(one.as_bytes()));
         for list in [&file.add, &file.remove] {
             add(&list.len().to_le_bytes());
             list.iter().for_each(|one| add(one.as_bytes()));

@@ -21,6 +21,8 @@ use crate::{
     repository::{ContentHash, Repository, content_hash, hex},
 };
 
+/// As large as any file that is changed: the list of exposed values.
+const MOST_BYTES: u64 = super::ledger::MOST_BYTES;
 /// A journal of more files than any limit allows.
 const LARGEST: u64 = 1 << 30;
 
@@ -46,7 +48,7 @@ pub(super) enum Phase {
 }
 
 /// What an interrupted run left, and what was done about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Recovered {
     /// Nothing was left.
     Nothing,
@@ -56,6 +58,8 @@ pub(crate) enum Recovered {
     Finished {
         /// How many.
         files: usize,
+        /// All files of the transaction, also those that had theirs.
+        paths: Vec<PathBuf>,
     },
 }
 
@@ -178,12 +182,14 @@ pub(crate) fn recover(repository: &Repository) -> Result<Recovered> {
     }
     let mut files = 0;
     for entry in &journal.entries {
-        let hash = |path: &Path| {
-            let content = repository.read(path).ok()?;
-            Some(content_hash(content.expose()))
+        // What cannot be read now is left for another time, with the record.
+        let hash = |path: &Path| match repository.read_at_most(path, MOST_BYTES) {
+            Ok(content) => Ok(Some(content_hash(content.expose()))),
+            Err(error) if error.code == "file-missing" => Ok(None),
+            Err(error) => Err(error),
         };
         // What somebody has changed since is not overwritten.
-        if hash(&entry.temporary) == Some(entry.new) && hash(&entry.path) == entry.old {
+        if hash(&entry.temporary)? == Some(entry.new) && hash(&entry.path)? == entry.old {
             repository.take_place(&entry.temporary, &entry.path)?;
             files += 1;
         } else {
@@ -194,8 +200,10 @@ pub(crate) fn recover(repository: &Repository) -> Result<Recovered> {
             repository.sync(parent)?;
         }
     }
+    let paths = journal.entries.iter().map(|entry| entry.path.clone());
+    let paths = paths.collect();
     journal.end()?;
-    Ok(Recovered::Finished { files })
+    Ok(Recovered::Finished { files, paths })
 }
 
 fn parse(text: &[u8], root: &Path) -> Option<(Phase, Vec<Entry>)> {

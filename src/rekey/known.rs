@@ -28,7 +28,7 @@ use crate::{
     identity::{Effort, Identities},
     limits::Limits,
     open::{fingerprint, in_hand},
-    repository::{Repository, content_hash, hex},
+    repository::{ContentHash, Repository, content_hash, hex},
     sops::{document::Document, format::Format},
     survey::{each_in_parallel, state},
 };
@@ -72,6 +72,8 @@ struct Entry {
 pub(crate) struct Sight {
     path: String,
     entry: Entry,
+    /// Of its bytes.
+    content: ContentHash,
 }
 
 /// What is not as it is known.
@@ -141,6 +143,7 @@ impl Known {
     ) -> BTreeMap<PathBuf, Sight> {
         let look = |path: &PathBuf| -> Result<Sight> {
             let content = repository.read(path)?;
+            let hash = content_hash(content.expose());
             let document = Document::parse(content, Format::from_path(path), limits)?;
             let key = in_hand(&document, identities, Effort::Software)?.key;
             document.open(&key)?;
@@ -151,6 +154,7 @@ impl Known {
                     state: digest(&state(&document)),
                     newest: document.metadata().lastmodified.clone(),
                 },
+                content: hash,
             })
         };
         let sights = each_in_parallel(paths, look);
@@ -160,8 +164,17 @@ impl Known {
             .collect()
     }
 
-    /// Takes what is seen into account: all of it at the very first look, later how new known files are.
-    pub(crate) fn see<'s>(&mut self, sights: impl Iterator<Item = &'s Sight>) {
+    /// Whether nothing was ever looked at.
+    pub(crate) fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Takes what is seen into account: all of it at the very first look, later how new known files are. A look at which
+    /// nothing could be opened was none.
+    pub(crate) fn see<'s>(&mut self, sights: impl ExactSizeIterator<Item = &'s Sight>) {
+        if sights.len() == 0 {
+            return;
+        }
         for sight in sights {
             if self.is_new {
                 self.learn(sight);
@@ -177,7 +190,7 @@ impl Known {
 
     /// From now on the file is known as this.
     pub(crate) fn learn(&mut self, sight: &Sight) {
-        let Sight { path, entry } = sight;
+        let Sight { path, entry, .. } = sight;
         let old = self.content.files.insert(path.clone(), entry.clone());
         if let Some(old) = old.filter(|old| old.key != entry.key) {
             self.content.retired.insert(old.key, path.clone());
@@ -186,7 +199,7 @@ impl Known {
 
     /// What is not as it is known.
     pub(crate) fn strange(&self, sight: &Sight) -> Option<Strange> {
-        let Sight { path, entry } = sight;
+        let Sight { path, entry, .. } = sight;
         let known = self.content.files.get(path);
         if let Some(known) = known.filter(|known| known.key == entry.key) {
             return if is_earlier(&entry.newest, &known.newest) {
@@ -209,7 +222,7 @@ impl Known {
 
     /// Writes it, if there is something new.
     pub(crate) fn write(&mut self) -> Result<()> {
-        if self.content == self.written && self.place.exists() {
+        if self.is_new || self.content == self.written {
             return Ok(());
         }
         let text = serde_json::to_vec(&self.content)
@@ -221,9 +234,9 @@ impl Known {
 }
 
 impl Sight {
-    /// What tells this content of the file apart from that of another file: by its data key.
-    pub(crate) fn key(&self) -> &str {
-        &self.entry.key
+    /// Digest of its bytes.
+    pub(crate) fn content(&self) -> &ContentHash {
+        &self.content
     }
 }
 

@@ -125,6 +125,13 @@ impl Prepared {
         self
     }
 
+    /// Digests of what the new texts were made from, with the numbers of the files.
+    pub(crate) fn made_from(&self) -> impl Iterator<Item = (usize, &ContentHash)> {
+        self.edited
+            .iter()
+            .map(|(number, edited)| (*number, &edited.old))
+    }
+
     /// The values that somebody who loses access could read.
     pub(crate) fn would_expose(&self, files: &[File<'_>]) -> Vec<NewlyExposed> {
         let exposed = self
@@ -256,7 +263,8 @@ fn list_text(repository: &Repository, ledger: &Ledger) -> Result<Text> {
 
 fn old(repository: &Repository, path: &Path, stamp: Option<Stamp>) -> Result<Option<Old>> {
     let Some(stamp) = stamp else { return Ok(None) };
-    let hash = content_hash(repository.read(path)?.expose());
+    let content = repository.read_at_most(path, ledger::MOST_BYTES)?;
+    let hash = content_hash(content.expose());
     Ok(Some(Old { stamp, hash }))
 }
 

@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Result},
     files::{ReadLimit, read_regular},
     limits::Limits,
-    repository::{LEDGER, RULES, Repository, Stamp, WRONG_NAME},
+    repository::{ContentHash, LEDGER, RULES, Repository, Stamp, WRONG_NAME, content_hash},
     secret::Secret,
     sops::{document::Document, format::Format, is_encrypted},
     survey::{each_in_parallel, state},
@@ -139,8 +139,13 @@ pub(crate) fn survey<'r>(
         .collect())
 }
 
-/// Files that need nothing, by the stamps that they had: to be looked at again when they have others, or the rules do.
-pub(crate) type Obeying = HashMap<PathBuf, Stamp>;
+/// Files that need nothing, by the stamps that they had: to be looked at again when they have others, or the rules do. By
+/// digests of their paths, which leave no small pieces between what is only needed for a look.
+pub(crate) type Obeying = HashMap<ContentHash, Stamp>;
+
+fn by_path(path: &Path) -> ContentHash {
+    content_hash(path.as_os_str().as_bytes())
+}
 
 /// What another look has found.
 pub(crate) struct Again<'r> {
@@ -165,18 +170,18 @@ pub(crate) fn survey_again<'r>(
         limits,
     };
     let looked = eye.look_at_all(&[], obeying)?;
-    let mut still = Obeying::with_capacity(looked.len());
+    obeying.clear();
+    obeying.reserve(looked.len());
     let mut files = Vec::new();
     let mut read = Vec::new();
     for Looked { path, stamp, file } in looked {
         read.extend(file.as_ref().map(|file| file.path.clone()));
         let obeys = file.as_ref().is_none_or(|file| file.action == Action::None);
         if let Some(stamp) = stamp.filter(|stamp| obeys && stamp.is_settled(now)) {
-            still.insert(path, stamp);
+            obeying.insert(by_path(&path), stamp);
         }
         files.extend(file.filter(|_| !obeys));
     }
-    *obeying = still;
     Ok(Again { files, read })
 }
 
@@ -226,7 +231,7 @@ impl<'r> Eye<'_, 'r> {
     fn look(&self, path: &Path, obeying: &Obeying) -> Looked<'r> {
         // The stamp first: a change while reading shows later.
         let stamp = self.repository.stamp(path);
-        let is_known = |stamp: &Stamp| obeying.get(path) == Some(stamp);
+        let is_known = |stamp: &Stamp| obeying.get(&by_path(path)) == Some(stamp);
         let (stamp, file) = match stamp {
             Ok(stamp) if is_known(&stamp) => (Some(stamp), None),
             Ok(stamp) => (Some(stamp), self.read(path, stamp)),

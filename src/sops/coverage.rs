@@ -35,6 +35,11 @@ pub(crate) enum Plain {
 
 /// Kinds of manifests that hold secrets: that of Kubernetes, and the one whose operator reads files of sops.
 const SECRET_KINDS: &[&[u8]] = &[b"Secret", b"SopsSecret"];
+/// Kinds that hold credentials wherever: kubeconfig files, and the keys of the API server.
+const CREDENTIAL_KINDS: &[&[u8]] = &[b"Config", b"EncryptionConfiguration"];
+/// What rules for Secrets select, and manifests of other kinds have without a secret in it. Any other key that a rule
+/// selects was meant.
+const DATA_KEYS: &[&str] = &["data", "stringData", "binaryData"];
 /// Manifests in lists of manifests, one in the other.
 const DEEPEST_LIST: usize = 4;
 
@@ -50,9 +55,15 @@ pub(crate) fn plain(
         return Ok(Plain::Something);
     }
     let parsed = format::read(format, plain, limits)?;
-    let is_selected = match selection {
-        Some(selection) => look(&parsed.tree, selection)? == Selected::Something,
-        None => true,
+    let (is_selected, is_data) = match selection {
+        Some(selection) => {
+            let mut is_data = true;
+            let found = look_with(&parsed.tree, selection, &mut |path| {
+                is_data &= path.split(':').any(|key| DATA_KEYS.contains(&key));
+            })?;
+            (found == Selected::Something, is_data)
+        }
+        None => (true, true),
     };
     // Between two `---` there may be nothing at all.
     let is_empty = |document: &[Item]| document.iter().all(|item| matches!(item, Item::Comment(_)));
@@ -60,7 +71,8 @@ pub(crate) fn plain(
     let mut documents = documents.filter(|document| !is_empty(document)).peekable();
     Ok(if !is_selected {
         Plain::Nothing
-    } else if documents.peek().is_some()
+    } else if is_data
+        && documents.peek().is_some()
         && documents.all(|document| is_other_manifest(document, DEEPEST_LIST))
     {
         Plain::OtherManifest
@@ -89,7 +101,7 @@ fn is_other_manifest(document: &[Item], depth: usize) -> bool {
     let (Some(_), Some(kind)) = (text("apiVersion"), text("kind")) else {
         return false;
     };
-    if SECRET_KINDS.contains(&kind) {
+    if SECRET_KINDS.contains(&kind) || CREDENTIAL_KINDS.contains(&kind) {
         return false;
     }
     match of("items") {
@@ -116,6 +128,11 @@ enum Selected {
 
 /// Null and the empty text do not count: sops leaves them as they are.
 fn look(tree: &Tree, selection: &Selection) -> Result<Selected> {
+    look_with(tree, selection, &mut |_| ())
+}
+
+/// As [`look`]; `see` is given the path of every value that would be encrypted.
+fn look_with(tree: &Tree, selection: &Selection, see: &mut dyn FnMut(&str)) -> Result<Selected> {
     let mut found = Selected::None;
     walk(tree, selection, &mut |leaf, place| {
         let Leaf::Scalar { value, .. } = leaf else {
@@ -127,6 +144,7 @@ fn look(tree: &Tree, selection: &Selection) -> Result<Selected> {
             Some(_) => true,
         };
         if counts && place.encrypted {
+            see(place.path);
             found = Selected::Something;
         } else if counts && found == Selected::None {
             found = Selected::Nothing;

@@ -249,7 +249,7 @@ pub(super) fn tell(recovered: Recovered, output: &mut Output) {
         Recovered::Undone => {
             "a re-key before this one was interrupted before it changed anything; its files were removed".to_owned()
         }
-        Recovered::Finished { files } => {
+        Recovered::Finished { files, .. } => {
             format!("a re-key before this one was interrupted; {} that it had left got new content", numbered(files, "file"))
         }
     };

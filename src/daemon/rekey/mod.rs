@@ -23,11 +23,11 @@ use crate::{
         Allowed, Progress, Recovered, Tools,
         approval::{doubts, name, require, shown},
         commit, is_unfinished,
-        known::{Known, Sight},
+        known::{Known, Sight, Strange},
         prepare, recover,
         survey::{Action, Again, File, Obeying, survey_again},
     },
-    repository::{ContentHash, RULES, Repository, content_hash, parse_rules},
+    repository::{ContentHash, RULES, Repository, content_hash, hex, parse_rules},
     secret::Secret,
 };
 use show::{described, doubt, exposed, first_blocked, log_recovered, names};
@@ -68,6 +68,8 @@ pub(super) struct Rekeying {
     pending: Arc<Pending>,
     /// Files that were changed, until somebody takes the number.
     changed: usize,
+    /// Files that were changed by a daemon that was killed then, and are to be learned.
+    recovered: Vec<PathBuf>,
 }
 
 /// What came of one look.
@@ -78,6 +80,8 @@ struct Found {
 }
 
 type Sights = BTreeMap<PathBuf, Sight>;
+/// Of the files' bytes, when it was judged what may happen to them.
+type Digests = BTreeMap<PathBuf, ContentHash>;
 
 impl Rekeying {
     /// Goes by another mode. What the one before had found is not what this one has to say.
@@ -89,6 +93,8 @@ impl Rekeying {
                 ..Rekey::default()
             };
             self.pending = Arc::default();
+            // All files count for the first look, also those that are known to obey.
+            self.rules = None;
         }
     }
 
@@ -159,7 +165,8 @@ impl Rekeying {
             );
         }
         let repository = Repository::open(&config.repository, config.limits)?;
-        let is_free = mode == RekeyMode::Off && !is_unfinished(&repository);
+        let is_dry = asked == Asked::ForDryPlan;
+        let is_free = is_dry || mode == RekeyMode::Off && !is_unfinished(&repository);
         let _lock = (!is_free).then(|| repository.lock()).transpose()?;
         if !is_free {
             self.recover(&repository)?;
@@ -172,17 +179,25 @@ impl Rekeying {
         let file = config.repository.join(RULES);
         let rules =
             parse_rules(text.expose(), &config.limits).map_err(|error| error.with_file(&file))?;
-        if self.rules.replace(hash) != Some(hash) {
+        let known = match mode {
+            RekeyMode::Off => None,
+            _ => Some(self.known(&repository, &config.repository)?),
+        };
+        let is_first = known.as_ref().is_some_and(Known::is_new);
+        if is_first && is_checkout_in_progress(&config.repository, CHECKOUT) {
+            return Err(checkout());
+        }
+        if self.rules.replace(hash) != Some(hash) || is_first {
             self.obeying.clear();
         }
         let Again { mut files, read } =
             survey_again(&repository, &rules, &mut self.obeying, &config.limits)?;
         files.retain(|file| file.action != Action::NoRule);
         self.status.drift = files.len();
-        if mode == RekeyMode::Off {
+        let Some(known) = known else {
             return Ok(());
-        }
-        let sights = self.see(means, &repository, &read)?;
+        };
+        let sights = self.see(means, &repository, known, &read, is_dry)?;
         require(&mut files, &config.rekey.required);
         if !files.iter().any(File::is_due) {
             return match asked {
@@ -206,11 +221,17 @@ impl Rekeying {
             }
             doubts.extend(of_file);
         }
-        let is_held = held.iter().any(File::is_due);
-        let key = |file: &File<'_>| sights.get(&file.path).map_or("", Sight::key);
-        if is_held {
+        let digests = digests(&repository, held.iter().chain(&free), &sights);
+        let about = |file: &File<'_>| {
+            let path = shown(file);
+            let digest = digests.get(&file.path).map(|digest| hex(digest));
+            let doubts = doubts.iter().filter(|doubt| doubt.path == path);
+            let doubts = doubts.map(|doubt| format!("{doubt:?}"));
+            digest.into_iter().chain(doubts).collect()
+        };
+        if held.iter().any(File::is_due) {
             found.pending = Pending {
-                id: Some(name(text.expose(), &held, &key)),
+                id: Some(name(text.expose(), &held, &about)),
                 files: held.iter().map(described).collect(),
                 doubts,
                 names: names(&rules, &held),
@@ -235,10 +256,9 @@ impl Rekeying {
             return Err(error);
         }
         if is_checkout_in_progress(&config.repository, CHECKOUT) {
-            return Err(Error::new(CHECKOUT_CODE, "git is changing the work tree")
-                .with_hint("try again when it has finished"));
+            return Err(checkout());
         }
-        found.done = Some(self.rekey(means, &repository, go, hash)?);
+        found.done = Some(self.rekey(means, &repository, go, hash, &digests)?);
         self.status.drift = stay.len();
         if matches!(asked, Asked::ForApproved(_)) {
             found.pending = Pending::default();
@@ -249,11 +269,20 @@ impl Rekeying {
     /// Brings to an end what a daemon that was killed had begun.
     fn recover(&mut self, repository: &Repository) -> Result<()> {
         let recovered = recover(repository)?;
-        log_recovered(recovered);
-        if let Recovered::Finished { files } = recovered {
-            self.has_changed(files);
+        log_recovered(&recovered);
+        if let Recovered::Finished { paths, .. } = recovered {
+            self.has_changed(paths.len());
+            self.recovered.extend(paths);
         }
         Ok(())
+    }
+
+    /// What is known of the files of this repository. Whoever takes it puts it back.
+    fn known(&mut self, repository: &Repository, root: &Path) -> Result<Known> {
+        match self.known.take() {
+            Some((of, known)) if of == root => Ok(known),
+            _ => Known::read(repository),
+        }
     }
 
     fn has_changed(&mut self, files: usize) {
@@ -269,31 +298,38 @@ impl Rekeying {
         &mut self,
         means: &Means<'_>,
         repository: &Repository,
+        mut known: Known,
         read: &[PathBuf],
+        is_dry: bool,
     ) -> Result<Sights> {
-        let root = &means.config.repository;
-        let mut known = match self.known.take() {
-            Some((of, known)) if of == *root => known,
-            _ => Known::read(repository)?,
+        let look = |known: &Known, paths: &[PathBuf]| {
+            known.look(repository, means.identities, &means.config.limits, paths)
         };
-        let sights = known.look(repository, means.identities, &means.config.limits, read);
+        let sights = look(&known, read);
         known.see(sights.values());
-        known.write()?;
-        self.known = Some((root.clone(), known));
-        Ok(sights)
+        let recovered = std::mem::take(&mut self.recovered);
+        let recovered = look(&known, &recovered);
+        recovered.values().for_each(|sight| known.learn(sight));
+        let written = match is_dry {
+            true => Ok(()),
+            false => known.write(),
+        };
+        self.known = Some((means.config.repository.clone(), known));
+        written.map(|()| sights)
     }
 
     /// What keeps the daemon from changing this file by itself.
     fn about(&self, means: &Means<'_>, file: &File<'_>, sight: Option<&Sight>) -> Vec<Doubt> {
         let path = shown(file);
         let mut found = Vec::new();
-        if let (Some(sight), Some((_, known))) = (sight, &self.known)
-            && let Some(strange) = known.strange(sight)
-        {
-            found.push(doubt(&path, strange.code(), None));
-        }
+        // One that no key in memory opens cannot be told from another.
+        let strange = match (sight, &self.known) {
+            (Some(sight), Some((_, known))) => known.strange(sight),
+            _ => Some(Strange::Unknown),
+        };
+        found.extend(strange.map(|strange| doubt(&path, strange.code(), None)));
         let place = means.config.repository.join(&file.path);
-        if matches!(trust(&place), Ok(Trust::Untrusted(_))) {
+        if !matches!(trust(&place), Ok(Trust::Trusted | Trust::ReadOnly)) {
             found.push(doubt(&path, "untrusted-file", None));
         }
         if let Some(pinned) = &means.config.rekey.pinned {
@@ -309,6 +345,7 @@ impl Rekeying {
         repository: &Repository,
         mut files: Vec<File<'_>>,
         rules: ContentHash,
+        digests: &Digests,
     ) -> Result<Rekeyed> {
         let config = means.config;
         let tools = Tools {
@@ -326,7 +363,11 @@ impl Rekeying {
             return Err(error);
         }
         let now = rules_text(config)?.map(|text| content_hash(text.expose()));
-        if now != Some(rules) {
+        let is_as_judged = |(number, digest): (usize, &ContentHash)| {
+            let file = files.get(number);
+            file.is_some_and(|file| digests.get(&file.path) == Some(digest))
+        };
+        if now != Some(rules) || !prepared.made_from().all(is_as_judged) {
             return Err(void());
         }
         let newly_exposed = commit(&tools, &files, prepared, &Silent, &interrupted)?;
@@ -348,19 +389,22 @@ impl Rekeying {
 
     /// Logs what is different from the last time.
     fn tell(&self, pending: &Pending, failure: Option<&Error>) {
-        match (failure, &pending.id) {
-            (Some(error), _) if self.status.failure.as_ref() != Some(&error.into()) => {
-                let what = match self.status.mode == RekeyMode::Off.name() {
-                    true => "cannot tell whether files obey the rules",
-                    false => "files do not obey the rules and are not re-keyed",
-                };
-                super::log::error(what, error);
-            }
-            (None, Some(id)) if self.pending.id.as_ref() != Some(id) => {
-                let (files, doubts) = (pending.files.len(), pending.doubts.len());
-                tracing::warn!(%id, files, doubts, "a re-key waits for approval; see secretsctl pending");
-            }
-            _ => {}
+        if let Some(error) = failure
+            && self.status.failure.as_ref() != Some(&error.into())
+        {
+            let what = match self.status.mode == RekeyMode::Off.name() {
+                true => "cannot tell whether files obey the rules",
+                false => "files do not obey the rules and are not re-keyed",
+            };
+            super::log::error(what, error);
+        }
+        if let Some(id) = pending
+            .id
+            .as_ref()
+            .filter(|id| self.pending.id.as_ref() != Some(*id))
+        {
+            let (files, doubts) = (pending.files.len(), pending.doubts.len());
+            tracing::warn!(%id, files, doubts, "a re-key waits for approval; see secretsctl pending");
         }
     }
 }
@@ -371,6 +415,26 @@ const VOID: &str = "void";
 const CHECKOUT_CODE: &str = "checkout";
 /// Somebody else changes the repository.
 const LOCKED: &str = "locked-repository";
+
+fn checkout() -> Error {
+    Error::new(CHECKOUT_CODE, "git is changing the work tree")
+        .with_hint("try again when it has finished")
+}
+
+/// Of what was seen, else of what is there now.
+fn digests<'f>(
+    repository: &Repository,
+    files: impl Iterator<Item = &'f File<'f>>,
+    sights: &Sights,
+) -> Digests {
+    let digest = |file: &File<'_>| match sights.get(&file.path) {
+        Some(sight) => Some(*sight.content()),
+        None => Some(content_hash(repository.read(&file.path).ok()?.expose())),
+    };
+    let due = files.filter(|file| file.is_due());
+    due.filter_map(|file| Some((file.path.clone(), digest(file)?)))
+        .collect()
+}
 
 fn void() -> Error {
     Error::new(

@@ -81,7 +81,7 @@ pub(super) fn first_blocked(files: &[File<'_>], root: &Path) -> Option<Error> {
     Some(error)
 }
 
-pub(super) fn log_recovered(recovered: Recovered) {
+pub(super) fn log_recovered(recovered: &Recovered) {
     match recovered {
         Recovered::Nothing => {}
         Recovered::Undone => {
@@ -89,7 +89,7 @@ pub(super) fn log_recovered(recovered: Recovered) {
                 "a re-key was interrupted before it changed anything; its files were removed"
             );
         }
-        Recovered::Finished { files } => {
+        Recovered::Finished { files, .. } => {
             tracing::warn!(
                 files,
                 "a re-key was interrupted; what it had left is done now"

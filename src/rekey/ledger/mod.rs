@@ -8,6 +8,8 @@
 mod follow;
 mod text;
 
+pub(super) use text::MOST_BYTES;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{

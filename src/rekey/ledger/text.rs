@@ -18,8 +18,9 @@ use crate::{
 pub(super) const HEAD: &str = "# Values that somebody could read who may not any more, until they change. secretsctl keeps this list: commit\n# it, and see `secretsctl exposed`.\n";
 
 /// The list of a large repository is larger than any of its files.
-const MOST_BYTES: u64 = 512 << 20;
-const MOST_NODES: usize = 16_000_000;
+pub(crate) const MOST_BYTES: u64 = 128 << 20;
+/// A node takes some 250 bytes of memory while the list is read.
+const MOST_NODES: usize = 2_000_000;
 
 fn of_list(limits: &Limits) -> yaml::Limits {
     yaml::Limits {
