@@ -131,12 +131,11 @@ pub(crate) fn survey<'r>(
         rules,
         rotation,
         limits,
+        keeps_all: true,
     };
     let looked = eye.look_at_all(paths, &Obeying::default())?;
-    Ok(looked
-        .into_iter()
-        .filter_map(|looked| looked.file)
-        .collect())
+    let files = looked.into_iter().filter_map(|looked| looked.file);
+    Ok(files.map(|file| *file).collect())
 }
 
 /// Files that need nothing, by the stamps that they had: to be looked at again when they have others, or the rules do. By
@@ -168,19 +167,22 @@ pub(crate) fn survey_again<'r>(
         rules,
         rotation: Rotation::OnRemoval,
         limits,
+        keeps_all: false,
     };
     let looked = eye.look_at_all(&[], obeying)?;
     obeying.clear();
     obeying.reserve(looked.len());
     let mut files = Vec::new();
     let mut read = Vec::new();
-    for Looked { path, stamp, file } in looked {
-        read.extend(file.as_ref().map(|file| file.path.clone()));
-        let obeys = file.as_ref().is_none_or(|file| file.action == Action::None);
-        if let Some(stamp) = stamp.filter(|stamp| obeys && stamp.is_settled(now)) {
-            obeying.insert(by_path(&path), stamp);
+    for looked in looked {
+        let obeys = looked.file.is_none();
+        if let Some(stamp) = looked.stamp.filter(|stamp| obeys && stamp.is_settled(now)) {
+            obeying.insert(by_path(&looked.path), stamp);
         }
-        files.extend(file.filter(|_| !obeys));
+        files.extend(looked.file.map(|file| *file));
+        if looked.is_encrypted {
+            read.push(looked.path);
+        }
     }
     Ok(Again { files, read })
 }
@@ -191,13 +193,17 @@ struct Eye<'e, 'r> {
     rules: &'r Rules,
     rotation: Rotation,
     limits: &'e Limits,
+    /// Also what is known of files that need nothing: much, where there are many.
+    keeps_all: bool,
 }
 
 struct Looked<'r> {
     path: PathBuf,
     stamp: Option<Stamp>,
-    /// Absent where sops did not write it, or nothing is to be looked at.
-    file: Option<File<'r>>,
+    /// It was read, and sops wrote it.
+    is_encrypted: bool,
+    /// Absent where sops did not write it, or nothing is to be said about it.
+    file: Option<Box<File<'r>>>,
 }
 
 impl<'r> Eye<'_, 'r> {
@@ -220,7 +226,8 @@ impl<'r> Eye<'_, 'r> {
                 found.extend(file.map(|file| Looked {
                     path: link.path,
                     stamp: None,
-                    file: Some(file),
+                    is_encrypted: true,
+                    file: Some(Box::new(file)),
                 }));
             }
         }
@@ -237,10 +244,13 @@ impl<'r> Eye<'_, 'r> {
             Ok(stamp) => (Some(stamp), self.read(path, stamp)),
             Err(error) => (None, blocked(path, error)),
         };
+        let is_encrypted = file.is_some();
+        let file = file.filter(|file| self.keeps_all || file.action != Action::None);
         Looked {
             path: path.to_owned(),
             stamp,
-            file,
+            is_encrypted,
+            file: file.map(Box::new),
         }
     }
 
