@@ -127,13 +127,18 @@ impl Bench<'_> {
         if ran.code() == 0 {
             report.fail("the removed key opens it", &[("sops", &ran)]);
         }
-        // No encrypted text stays, and no wrapped key.
+        // No encrypted text stays, and no wrapped key; but for comments that sops has moved to where it does not open them
+        // itself, and shows as they are.
+        let as_it_was = format!("as-it-was-{name}");
+        let as_it_was = as_it_was.replace('/', "-");
+        self.dir.write(&as_it_was, before);
+        let by_sops = self.by_sops(sops, "decrypt", &as_it_was);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (before, now) = (text(before), text(now));
+        let (before, now) = (without_lost_comments(&text(before)), text(now));
         let mut texts = before.split("iv:").skip(1);
         let kept = texts.find(|rest| {
             let nonce = rest.split(',').next().unwrap_or_default();
-            nonce.len() > 20 && now.contains(nonce)
+            nonce.len() > 20 && now.contains(nonce) && !by_sops.text().contains(nonce)
         });
         if let Some(kept) = kept {
             report
@@ -166,4 +171,19 @@ fn is_as_before(before: &Ran, after: &Ran) -> bool {
             || before.trim_start().starts_with("#ENC[") && after.trim_start().starts_with('#')
     };
     before.lines().count() == after.lines().count() && before.lines().zip(after.lines()).all(same)
+}
+
+/// sops writes the comment of an empty mapping into its braces and never finds it again: nothing opens it, and nobody
+/// writes it anew.
+fn without_lost_comments(text: &str) -> String {
+    let mut kept = String::new();
+    let mut in_braces = false;
+    for line in text.lines() {
+        if !(in_braces && line.trim_start().starts_with("#ENC[")) {
+            kept.push_str(line);
+            kept.push('\n');
+            in_braces = line.ends_with('{');
+        }
+    }
+    kept
 }
