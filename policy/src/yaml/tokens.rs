@@ -75,7 +75,14 @@ type Input<'t> = std::io::Chain<&'t [u8], &'static [u8]>;
 impl<'t> Tokens<'t> {
     /// Starts reading `text`, which must not begin with a byte order mark.
     pub(super) fn new(text: &'t str) -> Result<Self, YamlError> {
-        if let Some((at, ch)) = text.char_indices().find(|&(_, ch)| !source::is_allowed(ch)) {
+        // Nearly every text holds nothing else, and it is seen at many bytes a step.
+        let is_plain = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~');
+        let mut chars = text.char_indices();
+        let found = match text.as_bytes().iter().all(is_plain) {
+            true => None,
+            false => chars.find(|&(_, ch)| !source::is_allowed(ch)),
+        };
+        if let Some((at, ch)) = found {
             let (line, column) = source::position(text, at);
             let message = format!("the character U+{:04X} is not allowed here", u32::from(ch));
             return Err(YamlError::new(message, line, column));
