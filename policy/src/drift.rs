@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::rules::{KeyKind, Selection, Settings};
+use crate::rules::{KeyKind, Recipient, Selection, Settings};
 
 /// What an encrypted file says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,26 +39,7 @@ pub struct Drift {
 impl Drift {
     /// How `file` differs from the `settings` of its selected rule. Order and the comments of SSH keys do not count.
     pub fn between(settings: &Settings, file: &FileState) -> Self {
-        let wanted: Vec<BTreeSet<Key>> = settings
-            .key_groups
-            .iter()
-            .map(|group| {
-                group
-                    .iter()
-                    .map(|one| address(one.kind, &one.text))
-                    .collect()
-            })
-            .collect();
-        let found: Vec<BTreeSet<Key>> = file
-            .key_groups
-            .iter()
-            .map(|group| {
-                group
-                    .iter()
-                    .map(|(kind, text)| address(*kind, text))
-                    .collect()
-            })
-            .collect();
+        let (wanted, found) = (wanted_groups(settings), found_groups(file));
         let missing = |from: &[BTreeSet<Key>], than: &[BTreeSet<Key>]| -> Vec<String> {
             let than: BTreeSet<&Key> = than.iter().flatten().collect();
             let all: BTreeSet<&Key> = from.iter().flatten().collect();
@@ -104,6 +85,24 @@ impl Drift {
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// The key groups of a rule.
+pub(crate) fn wanted_groups(settings: &Settings) -> Vec<BTreeSet<Key>> {
+    let group = |group: &Vec<Recipient>| {
+        let keys = group.iter();
+        keys.map(|one| address(one.kind, &one.text)).collect()
+    };
+    settings.key_groups.iter().map(group).collect()
+}
+
+/// The key groups of a file.
+pub(crate) fn found_groups(file: &FileState) -> Vec<BTreeSet<Key>> {
+    let group = |group: &Vec<(KeyKind, String)>| {
+        let keys = group.iter();
+        keys.map(|(kind, text)| address(*kind, text)).collect()
+    };
+    file.key_groups.iter().map(group).collect()
 }
 
 /// A recipient in the form in which it is compared.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     drift::{self, Drift, FileState},
-    rules::{KeyKind, Recipient, Settings},
+    rules::{KeyKind, Settings},
 };
 
 /// One recipient and where it may appear.
@@ -110,7 +110,7 @@ impl Pin {
 /// Whether this recipient of the file would open it no more, or no more alone where it did.
 pub fn loses(settings: &Settings, file: &FileState, kind: KeyKind, recipient: &str) -> bool {
     let key = drift::address(kind, recipient);
-    let (wanted, found) = (wanted_groups(settings), found_groups(file));
+    let (wanted, found) = (drift::wanted_groups(settings), drift::found_groups(file));
     let alone = |groups: &[BTreeSet<drift::Key>], threshold| {
         drift::opens_alone(groups, drift::needed(threshold, groups.len()), &key)
     };
@@ -118,27 +118,9 @@ pub fn loses(settings: &Settings, file: &FileState, kind: KeyKind, recipient: &s
     !is_named || alone(&found, file.shamir_threshold) && !alone(&wanted, settings.shamir_threshold)
 }
 
-fn wanted_groups(settings: &Settings) -> Vec<BTreeSet<drift::Key>> {
-    let group = |group: &Vec<Recipient>| {
-        let keys = group.iter();
-        keys.map(|one| drift::address(one.kind, &one.text))
-            .collect()
-    };
-    settings.key_groups.iter().map(group).collect()
-}
-
-fn found_groups(file: &FileState) -> Vec<BTreeSet<drift::Key>> {
-    let group = |group: &Vec<(KeyKind, String)>| {
-        let keys = group.iter();
-        keys.map(|(kind, text)| drift::address(*kind, text))
-            .collect()
-    };
-    file.key_groups.iter().map(group).collect()
-}
-
 /// Whether those who open the file already could open it in more ways, or a new one alone where several are needed.
 fn widens_quorum(settings: &Settings, file: &FileState) -> bool {
-    let (wanted, found) = (wanted_groups(settings), found_groups(file));
+    let (wanted, found) = (drift::wanted_groups(settings), drift::found_groups(file));
     if found.len() < 2 {
         return false;
     }

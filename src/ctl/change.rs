@@ -24,10 +24,7 @@ pub(super) fn change(
     let (identities, stop) = interrupt::identities_to_change(context)?;
     let in_file = |error: Error| error.with_file(file);
     let limits = Limits::default();
-    let limit = ReadLimit {
-        name: "file-size",
-        bytes: limits.file_size,
-    };
+    let limit = ReadLimit::of_file(limits.file_size);
     let (held, content) = Held::open(file, limit).map_err(|error| match error.code {
         "file-missing" => error.with_hint("make a new file with secretsctl edit"),
         _ => error,

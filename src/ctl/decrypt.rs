@@ -52,10 +52,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
 
 fn plaintext(args: &Args, steps: Option<&[Step]>, identities: &Identities) -> Result<Secret> {
     let limits = Limits::default();
-    let limit = ReadLimit {
-        name: "file-size",
-        bytes: limits.file_size,
-    };
+    let limit = ReadLimit::of_file(limits.file_size);
     let content = read_any(&args.file, limit)?;
     let format = args
         .input_type

@@ -109,10 +109,7 @@ fn encrypted(args: &Args, explicit: Option<&Path>) -> Result<String> {
     let name = args.filename_override.as_ref().unwrap_or(&args.file);
     let format = args.input_type.unwrap_or_else(|| Format::from_path(name));
     let settings = settings(args, explicit, name)?;
-    let limit = ReadLimit {
-        name: "file-size",
-        bytes: limits.file_size,
-    };
+    let limit = ReadLimit::of_file(limits.file_size);
     let content = read_any(&args.file, limit)?;
     let plugins = Plugins::of_operator();
     let mut wrap = |_: usize, recipient: &str, share: &[u8]| wrap(recipient, share, &plugins);

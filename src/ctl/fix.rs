@@ -44,10 +44,7 @@ pub(super) fn run(file: &Path, limits: &Limits) -> Result<Done> {
 }
 
 fn read(file: &Path, limits: &Limits) -> Result<Vec<u8>> {
-    let limit = ReadLimit {
-        name: "file-size",
-        bytes: limits.file_size,
-    };
+    let limit = ReadLimit::of_file(limits.file_size);
     Ok(read_any(file, limit)?.expose().to_vec())
 }
 

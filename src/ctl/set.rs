@@ -100,10 +100,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
 }
 
 fn value(args: &Args, limits: &Limits) -> Result<Secret> {
-    let limit = ReadLimit {
-        name: "file-size",
-        bytes: limits.file_size,
-    };
+    let limit = ReadLimit::of_file(limits.file_size);
     match &args.value {
         None => {
             // Past the buffer of the standard library, which nobody wipes.

@@ -21,7 +21,7 @@ use super::{
     generation::{Attributes, Fingerprint},
     runtime::{Runtime, generation_number, unusable},
 };
-use crate::{error::Result, repository::hex};
+use crate::error::Result;
 
 const PREFIX: &str = ".state-";
 const TEMPORARY: &str = ".state.new";
@@ -167,16 +167,9 @@ impl OutputRecord {
 impl Memory {
     /// A new one, with a salt of its own.
     pub(super) fn empty() -> Result<Self> {
-        let mut salt = [0; 32];
-        getrandom::fill(&mut salt).map_err(|error| {
-            crate::error::Error::new(
-                "internal",
-                format!("no random bytes from the system: {error}"),
-            )
-        })?;
         Ok(Self {
             version: VERSION,
-            salt: hex(&salt),
+            salt: crate::open::salt()?,
             ..Self::default()
         })
     }

@@ -21,6 +21,16 @@ pub(crate) struct ReadLimit {
     pub(crate) bytes: u64,
 }
 
+impl ReadLimit {
+    /// That of a file of the repository, or of one that a command is given.
+    pub(crate) const fn of_file(bytes: u64) -> Self {
+        Self {
+            name: "file-size",
+            bytes,
+        }
+    }
+}
+
 /// The content of the regular file at `path`; links are followed, anything else than a regular file is refused.
 pub(crate) fn read_regular(path: &Path, limit: ReadLimit) -> Result<Secret> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;

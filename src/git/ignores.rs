@@ -116,10 +116,7 @@ impl Ignores {
     }
 
     fn add_file(&mut self, file: &Path, base: Option<&BStr>, limits: &Limits) {
-        let limit = ReadLimit {
-            name: "file-size",
-            bytes: limits.file_size,
-        };
+        let limit = ReadLimit::of_file(limits.file_size);
         // Git goes on without what it cannot read, too.
         if let Ok(content) = read_regular(file, limit) {
             self.add_patterns(content.expose(), base);

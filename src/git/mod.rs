@@ -262,10 +262,7 @@ fn look_at_files(directory: &Path) -> Result<()> {
 
 /// The path behind `mark` in a small file.
 fn named_in(file: &Path, mark: &[u8]) -> Option<PathBuf> {
-    let limit = ReadLimit {
-        name: "file-size",
-        bytes: 1 << 16,
-    };
+    let limit = ReadLimit::of_file(1 << 16);
     let content = read_regular(file, limit).ok()?;
     let path = content.expose().strip_prefix(mark)?.trim_ascii_end();
     Some(PathBuf::from(OsStr::from_bytes(path)))

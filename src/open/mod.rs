@@ -98,6 +98,18 @@ fn unwrap(metadata: &Metadata, identities: &Identities, most: Effort) -> Result<
     })
 }
 
+/// A random key for [`fingerprint`].
+pub(crate) fn salt() -> Result<String> {
+    let mut salt = [0; 32];
+    getrandom::fill(&mut salt).map_err(|error| {
+        Error::new(
+            "internal",
+            format!("no random bytes from the system: {error}"),
+        )
+    })?;
+    Ok(hex(&salt))
+}
+
 /// A keyed hash of a data key: tells equal ones apart from others, and nothing else.
 pub(crate) fn fingerprint(salt: &str, key: &DataKey) -> String {
     let hash = Sha256::new()

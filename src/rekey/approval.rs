@@ -2,10 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 
-use policy::{
-    pattern::text_as_go_sees_it,
-    pins::{Doubt, Pins, loses},
-};
+use policy::pins::{Doubt, Pins, loses};
 use sha2::{Digest as _, Sha256};
 
 use super::survey::File;
@@ -45,7 +42,9 @@ pub(crate) fn require(files: &mut [File<'_>], required: &[String]) {
 /// Why `file` may not be changed without a person's word, as far as pins tell.
 pub(crate) fn doubts(file: &File<'_>, pins: &Pins) -> Vec<Doubt> {
     match (&file.rule, &file.state) {
-        (Some((_, settings)), Some(state)) => pins.doubts(&shown(file), settings, state),
+        (Some((_, settings)), Some(state)) => {
+            pins.doubts(&super::name(&file.path), settings, state)
+        }
         _ => Vec::new(),
     }
 }
@@ -78,9 +77,4 @@ pub(crate) fn name(
         add(file.reasons.join(",").as_bytes());
     }
     hex(digest.finalize().get(..NAME).unwrap_or_default())
-}
-
-/// The file's path as text.
-pub(crate) fn shown(file: &File<'_>) -> String {
-    text_as_go_sees_it(file.path.as_os_str().as_bytes()).into_owned()
 }

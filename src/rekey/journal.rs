@@ -3,21 +3,19 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{self, OpenOptions},
     io::{self, Write as _},
-    os::unix::{
-        ffi::OsStrExt as _,
-        fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    },
+    os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 use serde_json::{Value, json};
 
+use super::place::{self, Purpose};
 use super::transaction::fault;
 use crate::{
     error::{Error, Result},
-    files::{ReadLimit, read_regular, state_directory, unwritable},
+    files::{ReadLimit, read_regular, unwritable},
     repository::{ContentHash, Repository, content_hash, hex},
 };
 
@@ -25,6 +23,14 @@ use crate::{
 const MOST_BYTES: u64 = super::ledger::MOST_BYTES;
 /// A journal of more files than any limit allows.
 const LARGEST: u64 = 1 << 30;
+
+const PREFIX: &str = "";
+const PURPOSE: Purpose = Purpose {
+    code: "journal",
+    nowhere: "there is no place for the journal",
+    set: "set XDG_STATE_HOME or HOME",
+    closed: "a journal is kept there while files change; set XDG_STATE_HOME to a directory that you can write",
+};
 
 /// One file of the transaction.
 pub(super) struct Entry {
@@ -73,7 +79,7 @@ pub(super) struct Journal {
 impl Journal {
     /// Writes the record, before anything else is written.
     pub(super) fn begin(repository: &Repository, entries: Vec<Entry>) -> Result<Self> {
-        let (file, root) = place(repository)?;
+        let (file, root) = place::of(repository, PREFIX, &PURPOSE)?;
         let mut journal = Self {
             file,
             root,
@@ -149,13 +155,10 @@ impl Journal {
 
 /// Brings to an end what a run before left for this repository.
 pub(crate) fn recover(repository: &Repository) -> Result<Recovered> {
-    let (file, root) = place(repository)?;
+    let (file, root) = place::of(repository, PREFIX, &PURPOSE)?;
     // One that was not complete stands for nothing that had been done.
     let _ = fs::remove_file(temporary(&file));
-    let limit = ReadLimit {
-        name: "file-size",
-        bytes: LARGEST,
-    };
+    let limit = ReadLimit::of_file(LARGEST);
     let content = match read_regular(&file, limit) {
         Ok(content) => content,
         Err(error) if error.code == "file-missing" => return Ok(Recovered::Nothing),
@@ -237,43 +240,9 @@ fn parse(text: &[u8], root: &Path) -> Option<(Phase, Vec<Entry>)> {
 
 /// Whether a run before left something for this repository that [`recover`] would bring to an end. Nothing is written.
 pub(crate) fn is_unfinished(repository: &Repository) -> bool {
-    let place = fs::canonicalize(repository.root())
-        .ok()
-        .and_then(|root| file_of(&root));
-    place.is_some_and(|place| place.symlink_metadata().is_ok())
-}
-
-/// The journal's file for the repository at this real path.
-fn file_of(root: &Path) -> Option<PathBuf> {
-    let name = hex(&content_hash(root.as_os_str().as_bytes()));
-    Some(
-        state_directory()?
-            .join("rekey")
-            .join(format!("{name}.json")),
-    )
-}
-
-/// The journal's file for this repository, in a directory that exists then, and the repository's real path.
-fn place(repository: &Repository) -> Result<(PathBuf, PathBuf)> {
-    let root = fs::canonicalize(repository.root()).map_err(|error| {
-        Error::new("repository", format!("cannot find the repository: {error}"))
-            .with_file(repository.root())
-    })?;
-    let file = file_of(&root).ok_or_else(|| {
-        Error::new("journal", "there is no place for the journal")
-            .with_hint("set XDG_STATE_HOME or HOME")
-    })?;
-    let directory = file.parent().unwrap_or(&file);
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .map_err(|error| {
-            Error::new("journal", format!("cannot make the directory: {error}"))
-                .with_file(directory)
-                .with_hint("a journal is kept there while files change; set XDG_STATE_HOME to a directory that you can write")
-        })?;
-    Ok((file, root))
+    let root = fs::canonicalize(repository.root()).ok();
+    let file = root.and_then(|root| place::file_of(&root, PREFIX));
+    file.is_some_and(|file| file.symlink_metadata().is_ok())
 }
 
 fn temporary(journal: &Path) -> PathBuf {

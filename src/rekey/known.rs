@@ -10,24 +10,20 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, DirBuilder},
-    os::unix::{ffi::OsStrExt as _, fs::DirBuilderExt as _},
     path::{Path, PathBuf},
 };
 
-use policy::{
-    drift::{FileState, address, needed},
-    pattern::text_as_go_sees_it,
-};
+use policy::drift::{FileState, address, needed};
 use serde::{Deserialize, Serialize};
 
+use super::place::{self, Purpose};
 use crate::{
     clock::is_earlier,
     error::{Error, Result},
-    files::{ReadLimit, Replacing, Trust, read_regular, replace, state_directory, trust},
+    files::{ReadLimit, Replacing, Trust, read_regular, replace, trust},
     identity::{Effort, Identities},
     limits::Limits,
-    open::{fingerprint, in_hand},
+    open::{fingerprint, in_hand, salt},
     repository::{ContentHash, Repository, content_hash, hex},
     sops::{document::Document, format::Format},
     survey::{each_in_parallel, state},
@@ -38,16 +34,23 @@ const LIMIT: ReadLimit = ReadLimit {
     bytes: 256 << 20,
 };
 
+const PURPOSE: Purpose = Purpose {
+    code: "known-files",
+    nowhere: "there is no place for what is known of the files",
+    set: "set STATE_DIRECTORY, XDG_STATE_HOME or HOME",
+    closed: "let secretsd's user write there, or set STATE_DIRECTORY",
+};
+
 /// What is known of all files of one repository.
 pub(crate) struct Known {
     place: PathBuf,
     is_new: bool,
     content: Content,
-    /// As it is on disk.
-    written: Content,
+    /// Whether it is another than on disk.
+    is_changed: bool,
 }
 
-#[derive(Clone, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Default, Deserialize, Serialize)]
 struct Content {
     /// Keys the hashes of data keys.
     salt: String,
@@ -77,12 +80,12 @@ pub(crate) struct Sight {
 }
 
 /// What is not as it is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Strange {
     /// Nothing is known of it, or it has another data key.
     Unknown,
-    /// Its data key is known from this other path.
-    Copied(String),
+    /// Its data key is known from another path.
+    Copied,
     /// Somebody else has changed whom or how it is encrypted for, or what it says about that.
     Recipients,
     /// It is an older version.
@@ -91,10 +94,10 @@ pub(crate) enum Strange {
 
 impl Strange {
     /// Its name for machines.
-    pub(crate) fn code(&self) -> &'static str {
+    pub(crate) fn code(self) -> &'static str {
         match self {
             Self::Unknown => "unknown-file",
-            Self::Copied(_) => "copied-file",
+            Self::Copied => "copied-file",
             Self::Recipients => "recipients-changed",
             Self::Older => "older-file",
         }
@@ -104,7 +107,7 @@ impl Strange {
 impl Known {
     /// Reads what is known of `repository`; nothing, at the very first look.
     pub(crate) fn read(repository: &Repository) -> Result<Self> {
-        let place = place(repository)?;
+        let (place, _) = place::of(repository, "known-", &PURPOSE)?;
         let content = match read_regular(&place, LIMIT) {
             Ok(text) => {
                 if let Trust::Untrusted(reason) = trust(&place)? {
@@ -128,7 +131,7 @@ impl Known {
         Ok(Self {
             place,
             is_new,
-            written: content.clone(),
+            is_changed: false,
             content,
         })
     }
@@ -148,7 +151,7 @@ impl Known {
             let key = in_hand(&document, identities, Effort::Software)?.key;
             document.open(&key)?;
             Ok(Sight {
-                path: text_as_go_sees_it(path.as_os_str().as_bytes()).into_owned(),
+                path: super::name(path),
                 entry: Entry {
                     key: fingerprint(&self.content.salt, &key),
                     state: digest(&state(&document)),
@@ -183,6 +186,7 @@ impl Known {
                 && is_earlier(&entry.newest, &sight.entry.newest)
             {
                 entry.newest.clone_from(&sight.entry.newest);
+                self.is_changed = true;
             }
         }
         self.is_new = false;
@@ -192,6 +196,7 @@ impl Known {
     pub(crate) fn learn(&mut self, sight: &Sight) {
         let Sight { path, entry, .. } = sight;
         let old = self.content.files.insert(path.clone(), entry.clone());
+        self.is_changed |= old.as_ref() != Some(entry);
         if let Some(old) = old.filter(|old| old.key != entry.key) {
             self.content.retired.insert(old.key, path.clone());
         }
@@ -208,27 +213,30 @@ impl Known {
                 (known.state != entry.state).then_some(Strange::Recipients)
             };
         }
-        let others = self.content.files.iter();
-        let mut others = others.filter(|(_, other)| other.key == entry.key);
-        if let Some((other, _)) = others.next() {
-            return Some(Strange::Copied(other.clone()));
+        if self
+            .content
+            .files
+            .values()
+            .any(|other| other.key == entry.key)
+        {
+            return Some(Strange::Copied);
         }
         Some(match self.content.retired.get(&entry.key) {
             Some(from) if from == path => Strange::Older,
-            Some(from) => Strange::Copied(from.clone()),
+            Some(_) => Strange::Copied,
             None => Strange::Unknown,
         })
     }
 
     /// Writes it, if there is something new.
     pub(crate) fn write(&mut self) -> Result<()> {
-        if self.is_new || self.content == self.written {
+        if self.is_new || !self.is_changed {
             return Ok(());
         }
         let text = serde_json::to_vec(&self.content)
             .map_err(|error| Error::new("internal", error.to_string()))?;
         replace(&self.place, &text, Replacing::Mode(0o600))?;
-        self.written = self.content.clone();
+        self.is_changed = false;
         Ok(())
     }
 }
@@ -260,17 +268,6 @@ fn digest(state: &FileState) -> String {
     hex(&content_hash(all.as_bytes()))
 }
 
-fn salt() -> Result<String> {
-    let mut salt = [0; 32];
-    getrandom::fill(&mut salt).map_err(|error| {
-        Error::new(
-            "internal",
-            format!("no random bytes from the system: {error}"),
-        )
-    })?;
-    Ok(hex(&salt))
-}
-
 fn unusable(place: &Path, reason: &str) -> Error {
     Error::new(
         "known-files",
@@ -280,31 +277,4 @@ fn unusable(place: &Path, reason: &str) -> Error {
     .with_hint(
         "restore the file, or look at all files and remove it: what is there then counts as known",
     )
-}
-
-/// The file for this repository, in a directory that exists then.
-fn place(repository: &Repository) -> Result<PathBuf> {
-    let root = fs::canonicalize(repository.root()).map_err(|error| {
-        Error::new("repository", format!("cannot find the repository: {error}"))
-            .with_file(repository.root())
-    })?;
-    let directory = state_directory().ok_or_else(|| {
-        Error::new(
-            "known-files",
-            "there is no place for what is known of the files",
-        )
-        .with_hint("set STATE_DIRECTORY, XDG_STATE_HOME or HOME")
-    })?;
-    let directory = directory.join("rekey");
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&directory)
-        .map_err(|error| {
-            Error::new("known-files", format!("cannot make the directory: {error}"))
-                .with_file(&directory)
-                .with_hint("let secretsd's user write there, or set STATE_DIRECTORY")
-        })?;
-    let name = hex(&content_hash(root.as_os_str().as_bytes()));
-    Ok(directory.join(format!("known-{name}.json")))
 }

@@ -12,6 +12,7 @@ mod edit;
 mod journal;
 pub(crate) mod known;
 pub(crate) mod ledger;
+mod place;
 pub(crate) mod survey;
 mod text;
 mod transaction;
@@ -269,7 +270,7 @@ fn old(repository: &Repository, path: &Path, stamp: Option<Stamp>) -> Result<Opt
 }
 
 /// A file as reports and the list of exposed values name it.
-fn name(path: &Path) -> String {
+pub(crate) fn name(path: &Path) -> String {
     text_as_go_sees_it(path.as_os_str().as_bytes()).into_owned()
 }
 

@@ -9,7 +9,6 @@ use std::{
 
 use policy::{
     drift::{Drift, FileState},
-    pattern::text_as_go_sees_it,
     rules::{KeyKind, Rule, Rules, Settings},
 };
 
@@ -115,6 +114,18 @@ impl File<'_> {
         self.action = Action::Blocked;
         self.error = Some(error);
     }
+}
+
+/// The first of the blocked files, and how many others there are, in words.
+pub(crate) fn first_blocked<'f, 'r>(files: &'f [File<'r>]) -> Option<(&'f File<'r>, String)> {
+    let mut blocked = files.iter().filter(|file| file.action == Action::Blocked);
+    let first = blocked.next()?;
+    let others = match blocked.count() {
+        0 => String::new(),
+        1 => " (and 1 more file is blocked)".to_owned(),
+        others => format!(" (and {others} more files are blocked)"),
+    };
+    Some((first, others))
 }
 
 /// Looks at the encrypted files below `paths` (relative to the repository; none of them stands for all). Files that cannot
@@ -300,7 +311,7 @@ fn decide<'r>(
     rules: &'r Rules,
     rotation: Rotation,
 ) -> Result<()> {
-    let text = text_as_go_sees_it(file.path.as_os_str().as_bytes()).into_owned();
+    let text = super::name(&file.path);
     let Some(rule) = rules.select(&text)? else {
         file.action = Action::NoRule;
         return Ok(());
@@ -359,10 +370,7 @@ fn decide<'r>(
 
 /// A link that leads out of the repository to an encrypted file: not ours to change.
 fn leads_out<'r>(repository: &Repository, path: &Path, limits: &Limits) -> Option<File<'r>> {
-    let limit = ReadLimit {
-        name: "file-size",
-        bytes: limits.file_size,
-    };
+    let limit = ReadLimit::of_file(limits.file_size);
     let content = read_regular(&repository.root().join(path), limit).ok()?;
     if !is_encrypted(content.expose(), Format::from_path(path)) {
         return None;

@@ -101,15 +101,7 @@ impl Repository {
     pub(crate) fn read_at_most(&self, path: &Path, bytes: u64) -> Result<Secret> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         self.open_beneath(path, flags)
-            .and_then(|file| {
-                files::read_open(
-                    File::from(file),
-                    ReadLimit {
-                        name: "file-size",
-                        bytes,
-                    },
-                )
-            })
+            .and_then(|file| files::read_open(File::from(file), ReadLimit::of_file(bytes)))
             .map_err(|error| error.with_file(&self.root.join(path)))
     }
 

@@ -27,10 +27,7 @@ impl find::Rules {
         } else {
             read_regular
         };
-        let limit = ReadLimit {
-            name: "file-size",
-            bytes: limits.file_size,
-        };
+        let limit = ReadLimit::of_file(limits.file_size);
         read(&self.file, limit).map_err(|error| {
             if self.file.is_dir() {
                 return Error::new("unreadable", "this is a directory, not a file with rules")

@@ -103,10 +103,7 @@ enum Written {
 
 impl Session<'_> {
     fn limit(&self) -> ReadLimit {
-        ReadLimit {
-            name: "file-size",
-            bytes: self.limits.file_size,
-        }
+        ReadLimit::of_file(self.limits.file_size)
     }
 
     fn base(&self, explicit: Option<&Path>) -> Result<Base> {

@@ -354,9 +354,6 @@ impl RulesFile {
 }
 
 fn content(file: &Path, limits: &Limits) -> Result<Vec<u8>> {
-    let limit = ReadLimit {
-        name: "file-size",
-        bytes: limits.file_size,
-    };
+    let limit = ReadLimit::of_file(limits.file_size);
     Ok(read_any(file, limit)?.expose().to_vec())
 }

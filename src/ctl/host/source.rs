@@ -205,10 +205,7 @@ fn parse(line: &str) -> Result<Option<Line>> {
 }
 
 fn read(given: &str, limits: &Limits) -> Result<Secret> {
-    let limit = ReadLimit {
-        name: "file-size",
-        bytes: limits.file_size,
-    };
+    let limit = ReadLimit::of_file(limits.file_size);
     match given {
         STDIN => read_stream(io::stdin().lock(), limit),
         file => read_any(Path::new(file), limit),

@@ -25,7 +25,7 @@ use crate::{
         Allowed, NewRules, Progress, Recovered, Tools, commit,
         ledger::Ledger,
         prepare, recover,
-        survey::{Action, File, Rotation, survey},
+        survey::{Action, File, Rotation, first_blocked, survey},
     },
     repository::{self, Repository, find, no_rules, read_rules},
 };
@@ -282,18 +282,11 @@ fn relative(found: &repository::Rules, paths: &[PathBuf]) -> Result<Vec<PathBuf>
 }
 
 fn refused(files: &[File<'_>], root: &Path, next: &str) -> Error {
-    let mut blocked = files.iter().filter(|file| file.action == Action::Blocked);
-    let Some(first) = blocked.next() else {
+    let Some((first, more)) = first_blocked(files) else {
         return Error::new("internal", "nothing is blocked");
     };
-    let others = blocked.count();
     let why = first.error.as_ref();
     let reason = why.map_or("it cannot be changed", |error| error.message.as_str());
-    let more = match others {
-        0 => String::new(),
-        1 => " (and 1 more file is blocked)".to_owned(),
-        others => format!(" (and {others} more files are blocked)"),
-    };
     let message = format!("nothing was changed, because one file is blocked: {reason}{more}");
     let mut error = Error::new(why.map_or("blocked", |error| error.code), message)
         .with_file(&root.join(&first.path));

@@ -1,10 +1,10 @@
 //! Re-keying by the daemon: what does not obey the rules is looked for after each delivery, and is reported, held for a
 //! person, or done, as the configuration says.
 
+mod judge;
 mod show;
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -15,22 +15,23 @@ use crate::{
     check::refuse_doubtful,
     clock,
     config::{Config, RekeyMode},
-    control::protocol::{Doubt, LastRekey, Pending, Refused, Rekey, Rekeyed},
+    control::protocol::{LastRekey, Pending, Refused, Rekey, Rekeyed},
     error::{Error, Result},
-    files::{ReadLimit, Trust, read_regular, trust},
+    files::{ReadLimit, read_regular},
     identity::{Cancel, Identities},
     rekey::{
         Allowed, Progress, Recovered, Tools,
-        approval::{doubts, name, require, shown},
+        approval::{name, require},
         commit, is_unfinished,
-        known::{Known, Sight, Strange},
-        prepare, recover,
+        known::Known,
+        name as path_name, prepare, recover,
         survey::{Action, Again, File, Obeying, survey_again},
     },
     repository::{ContentHash, RULES, Repository, content_hash, hex, parse_rules},
     secret::Secret,
 };
-use show::{described, doubt, exposed, first_blocked, log_recovered, names};
+use judge::{Digests, Sights, about_all, about_file, digests};
+use show::{described, exposed, first_blocked, log_recovered, names};
 
 /// What re-keying is done with.
 pub(super) struct Means<'m> {
@@ -78,10 +79,6 @@ struct Found {
     pending: Pending,
     done: Option<Rekeyed>,
 }
-
-type Sights = BTreeMap<PathBuf, Sight>;
-/// Of the files' bytes, when it was judged what may happen to them.
-type Digests = BTreeMap<PathBuf, ContentHash>;
 
 impl Rekeying {
     /// Goes by another mode. What the one before had found is not what this one has to say.
@@ -212,7 +209,7 @@ impl Rekeying {
         let (mut held, mut free) = (Vec::new(), Vec::new());
         for file in files {
             let of_file = match file.is_due() {
-                true => self.about(means, &file, sights.get(&file.path)),
+                true => about_file(means, self.known_files(), &file, sights.get(&file.path)),
                 false => Vec::new(),
             };
             match file.is_due() && of_file.is_empty() && !all_wait {
@@ -223,7 +220,7 @@ impl Rekeying {
         }
         let digests = digests(&repository, held.iter().chain(&free), &sights);
         let about = |file: &File<'_>| {
-            let path = shown(file);
+            let path = path_name(&file.path);
             let digest = digests.get(&file.path).map(|digest| hex(digest));
             let doubts = doubts.iter().filter(|doubt| doubt.path == path);
             let doubts = doubts.map(|doubt| format!("{doubt:?}"));
@@ -285,6 +282,10 @@ impl Rekeying {
         }
     }
 
+    fn known_files(&self) -> Option<&Known> {
+        self.known.as_ref().map(|(_, known)| known)
+    }
+
     fn has_changed(&mut self, files: usize) {
         self.changed += files;
         self.status.last = Some(LastRekey {
@@ -316,27 +317,6 @@ impl Rekeying {
         };
         self.known = Some((means.config.repository.clone(), known));
         written.map(|()| sights)
-    }
-
-    /// What keeps the daemon from changing this file by itself.
-    fn about(&self, means: &Means<'_>, file: &File<'_>, sight: Option<&Sight>) -> Vec<Doubt> {
-        let path = shown(file);
-        let mut found = Vec::new();
-        // One that no key in memory opens cannot be told from another.
-        let strange = match (sight, &self.known) {
-            (Some(sight), Some((_, known))) => known.strange(sight),
-            _ => Some(Strange::Unknown),
-        };
-        found.extend(strange.map(|strange| doubt(&path, strange.code(), None)));
-        let place = means.config.repository.join(&file.path);
-        if !matches!(trust(&place), Ok(Trust::Trusted | Trust::ReadOnly)) {
-            found.push(doubt(&path, "untrusted-file", None));
-        }
-        if let Some(pinned) = &means.config.rekey.pinned {
-            let pins = doubts(file, &pinned.pins).into_iter();
-            found.extend(pins.map(|one| doubt(&path, one.code(), one.recipient())));
-        }
-        found
     }
 
     fn rekey(
@@ -421,21 +401,6 @@ fn checkout() -> Error {
         .with_hint("try again when it has finished")
 }
 
-/// Of what was seen, else of what is there now.
-fn digests<'f>(
-    repository: &Repository,
-    files: impl Iterator<Item = &'f File<'f>>,
-    sights: &Sights,
-) -> Digests {
-    let digest = |file: &File<'_>| match sights.get(&file.path) {
-        Some(sight) => Some(*sight.content()),
-        None => Some(content_hash(repository.read(&file.path).ok()?.expose())),
-    };
-    let due = files.filter(|file| file.is_due());
-    due.filter_map(|file| Some((file.path.clone(), digest(file)?)))
-        .collect()
-}
-
 fn void() -> Error {
     Error::new(
         VOID,
@@ -444,25 +409,9 @@ fn void() -> Error {
     .with_hint("look at secretsctl pending again")
 }
 
-/// What keeps the daemon from changing any file by itself.
-fn about_all(means: &Means<'_>, rules: &Path) -> Result<Vec<Doubt>> {
-    let mut found = Vec::new();
-    if let Trust::Untrusted(_) = trust(rules)? {
-        found.push(doubt(RULES, "untrusted-rules", None));
-    }
-    if means.is_outdated {
-        // The pins in force may not be those that are meant now.
-        found.push(doubt(RULES, "configuration-refused", None));
-    }
-    Ok(found)
-}
-
 /// The rules, if there are any.
 fn rules_text(config: &Config) -> Result<Option<Secret>> {
-    let limit = ReadLimit {
-        name: "file-size",
-        bytes: config.limits.file_size,
-    };
+    let limit = ReadLimit::of_file(config.limits.file_size);
     match read_regular(&config.repository.join(RULES), limit) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.code == "file-missing" => Ok(None),

@@ -11,15 +11,14 @@ use crate::{
     control::protocol::{Doubt, Exposed, RekeyFile},
     error::Error,
     rekey::{
-        NewlyExposed, Recovered,
-        approval::shown,
-        survey::{Action, File},
+        NewlyExposed, Recovered, name as path_name,
+        survey::{self, File},
     },
 };
 
 pub(super) fn described(file: &File<'_>) -> RekeyFile {
     RekeyFile {
-        path: shown(file),
+        path: path_name(&file.path),
         action: file.action.name().to_owned(),
         add: file.add.clone(),
         remove: file.remove.clone(),
@@ -63,14 +62,8 @@ pub(super) fn exposed(exposed: NewlyExposed) -> Exposed {
 
 /// Why nothing can be done, where a file is blocked: the first of them stands for all.
 pub(super) fn first_blocked(files: &[File<'_>], root: &Path) -> Option<Error> {
-    let mut blocked = files.iter().filter(|file| file.action == Action::Blocked);
-    let first = blocked.next()?;
+    let (first, others) = survey::first_blocked(files)?;
     let mut error = first.error.clone()?;
-    let others = match blocked.count() {
-        0 => String::new(),
-        1 => " (and 1 more file is blocked)".to_owned(),
-        others => format!(" (and {others} more files are blocked)"),
-    };
     error.message = format!(
         "no file was changed, because one cannot be: {}{others}",
         error.message

@@ -2,11 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    os::unix::ffi::OsStrExt as _,
     path::Path,
 };
-
-use policy::pattern::text_as_go_sees_it;
 
 use super::{Exposed, Ledger, Texts};
 use crate::{
@@ -117,7 +114,7 @@ fn moved(
             .flatten()
             .copied()
             .collect();
-        let to = text_as_go_sees_it(file.as_os_str().as_bytes()).into_owned();
+        let to = crate::rekey::name(file);
         let moved = from.into_iter().filter_map(|from| {
             let mut exposed = gone.get(from)?.clone();
             exposed.follow(&now);
