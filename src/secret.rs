@@ -5,16 +5,28 @@
 
 use std::fmt;
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{Zeroize as _, zeroize_bytes};
 
 /// Bytes that are wiped when they are dropped.
 #[derive(Default)]
-pub(crate) struct Secret(Zeroizing<Vec<u8>>);
+pub(crate) struct Secret(Vec<u8>);
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+/// What is in use and what is not. `Vec`'s own way goes byte by byte, which shows with many large files.
+fn wipe(bytes: &mut Vec<u8>) {
+    zeroize_bytes(bytes);
+    bytes.spare_capacity_mut().zeroize();
+}
 
 impl Secret {
     /// Takes over `bytes`; no copy is made.
     pub(crate) fn new(bytes: Vec<u8>) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self(bytes)
     }
 
     /// An empty secret with room for `capacity` bytes.
@@ -38,10 +50,20 @@ impl Secret {
         if needed > self.0.capacity() {
             let mut grown = Vec::with_capacity(needed.max(self.0.capacity() * 2));
             grown.extend_from_slice(&self.0);
-            self.0.zeroize();
-            *self.0 = grown;
+            wipe(&mut self.0);
+            self.0 = grown;
         }
         self.0.extend_from_slice(bytes);
+    }
+
+    /// The bytes from `from` on, to be overwritten.
+    pub(crate) fn behind(&mut self, from: usize) -> &mut [u8] {
+        self.0.get_mut(from..).unwrap_or_default()
+    }
+
+    /// Leaves the first `length` bytes. The others are wiped when these are.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.0.truncate(length);
     }
 
     /// A second copy, made on purpose.

@@ -39,6 +39,14 @@ pub struct Drift {
 impl Drift {
     /// How `file` differs from the `settings` of its selected rule. Order and the comments of SSH keys do not count.
     pub fn between(settings: &Settings, file: &FileState) -> Self {
+        let selection = selects_otherwise(settings, file);
+        // Nearly every file obeys its rule, and says so in the same words.
+        if is_written_alike(settings, file) {
+            return Self {
+                selection,
+                ..Self::default()
+            };
+        }
         let (wanted, found) = (wanted_groups(settings), found_groups(file));
         let missing = |from: &[BTreeSet<Key>], than: &[BTreeSet<Key>]| -> Vec<String> {
             let than: BTreeSet<&Key> = than.iter().flatten().collect();
@@ -67,11 +75,7 @@ impl Drift {
                 && wanted.len() > 1
                 && needed(settings.shamir_threshold, wanted.len())
                     != needed(file.shamir_threshold, found.len()),
-            selection: file.selection.as_ref().is_some_and(|found| {
-                let default = (Selection::UnencryptedSuffix, "_unencrypted".to_owned());
-                let wanted = settings.selection.as_ref().unwrap_or(&default);
-                wanted != found || settings.mac_only_encrypted != file.mac_only_encrypted
-            }),
+            selection,
             rotation: loses_access(
                 (&found, needed(file.shamir_threshold, found.len())),
                 (&wanted, needed(settings.shamir_threshold, wanted.len())),
@@ -85,6 +89,33 @@ impl Drift {
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// Whether other values are to be encrypted, or the MAC is to cover others.
+fn selects_otherwise(settings: &Settings, file: &FileState) -> bool {
+    let Some((kind, text)) = &file.selection else {
+        return false;
+    };
+    let wanted = match &settings.selection {
+        Some((kind, text)) => (*kind, text.as_str()),
+        None => (Selection::UnencryptedSuffix, "_unencrypted"),
+    };
+    wanted != (*kind, text.as_str()) || settings.mac_only_encrypted != file.mac_only_encrypted
+}
+
+/// Whether the same recipients stand in the same groups, in the same order, and as many groups are needed.
+fn is_written_alike(settings: &Settings, file: &FileState) -> bool {
+    let (wanted, found) = (&settings.key_groups, &file.key_groups);
+    let is_key = |(wanted, (kind, text)): (&Recipient, &(KeyKind, String))| {
+        wanted.kind == *kind && wanted.text == *text
+    };
+    let is_group = |(wanted, found): (&Vec<Recipient>, &Vec<(KeyKind, String)>)| {
+        wanted.len() == found.len() && wanted.iter().zip(found).all(is_key)
+    };
+    wanted.len() == found.len()
+        && needed(settings.shamir_threshold, wanted.len())
+            == needed(file.shamir_threshold, found.len())
+        && wanted.iter().zip(found).all(is_group)
 }
 
 /// The key groups of a rule.

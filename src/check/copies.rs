@@ -6,7 +6,7 @@
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry as MapEntry},
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState},
     path::Path,
 };
 
@@ -70,14 +70,26 @@ impl Tracer {
 /// Finds files that are copies of others, in whole or in part.
 #[derive(Default)]
 pub(super) struct Copies<'f> {
-    wraps: HashMap<u64, &'f Path>,
-    values: HashMap<u64, &'f Path>,
+    wraps: First<'f>,
+    values: First<'f>,
     /// Pairs of files, so that each is told once, the earlier one first.
     of_files: Vec<(&'f Path, &'f Path)>,
     of_values: Vec<(&'f Path, &'f Path, u64)>,
 }
 
 impl<'f> Copies<'f> {
+    /// With room for all of these: there may be very many, and growing means moving and wiping them all.
+    pub(super) fn with_room_for<'t>(traces: impl Iterator<Item = &'t Traces>) -> Self {
+        let count = |(wraps, values), traces: &Traces| {
+            (wraps + traces.wraps.len(), values + traces.values.len())
+        };
+        let (wraps, values) = traces.fold((0, 0), count);
+        let mut copies = Self::default();
+        copies.wraps.reserve(wraps);
+        copies.values.reserve(values);
+        copies
+    }
+
     pub(super) fn add(&mut self, file: &'f Path, traces: &Traces) {
         for wrap in &traces.wraps {
             if let Some(first) = first(&mut self.wraps, *wrap, file) {
@@ -140,8 +152,31 @@ impl<'f> Copies<'f> {
     }
 }
 
+/// The first file with each trace.
+type First<'f> = HashMap<u64, &'f Path, BuildHasherDefault<AsItIs>>;
+
+/// Traces are hashes already, with a key that nobody knows.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(self.0.rotate_left(8) ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
+
 /// The first file with this trace, if it is another one.
-fn first<'f>(traces: &mut HashMap<u64, &'f Path>, trace: u64, file: &'f Path) -> Option<&'f Path> {
+fn first<'f>(traces: &mut First<'f>, trace: u64, file: &'f Path) -> Option<&'f Path> {
     match traces.entry(trace) {
         MapEntry::Occupied(first) => Some(*first.get()).filter(|first| *first != file),
         MapEntry::Vacant(free) => {

@@ -58,7 +58,11 @@ pub(super) fn check(
     let mut findings = ignored(view, &files.ignored);
     let mut plain = Vec::new();
     let mut with_encrypted = HashSet::new();
-    let mut copies = Copies::default();
+    let traces = looked.iter().filter_map(|looked| match &looked.kind {
+        Kind::Encrypted(traces) => Some(traces),
+        _ => None,
+    });
+    let mut copies = Copies::with_room_for(traces);
     for ((file, standing), looked) in files.all.iter().zip(looked) {
         findings.extend(looked.findings);
         match looked.kind {

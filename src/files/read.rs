@@ -14,6 +14,9 @@ use crate::{
     secret::Secret,
 };
 
+/// Bytes that there is room for when more comes than was said.
+const MORE: usize = 16 << 10;
+
 /// How many bytes a file may have, and the name that the limit goes by in messages and configuration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadLimit {
@@ -83,15 +86,21 @@ pub(crate) fn read_open(file: File, limit: ReadLimit) -> Result<Secret> {
 
 fn read_limited(mut file: impl Read, size: u64, limit: ReadLimit) -> Result<Secret> {
     // One byte of room more than the file has: its end is then found without growing, that is, without a copy.
-    let capacity = usize::try_from(size.min(limit.bytes)).map_err(|_| too_large(limit))? + 1;
-    let mut content = Secret::with_capacity(capacity);
-    let mut chunk = zeroize::Zeroizing::new([0_u8; 16 << 10]);
+    let room = usize::try_from(size.min(limit.bytes)).map_err(|_| too_large(limit))? + 1;
+    let mut content = Secret::new(vec![0; room]);
+    let mut filled = 0;
     loop {
-        match file.read(chunk.as_mut_slice()) {
-            Ok(0) => return Ok(content),
+        if filled == content.len() {
+            content.push(&[0; MORE]);
+        }
+        match file.read(content.behind(filled)) {
+            Ok(0) => {
+                content.truncate(filled);
+                return Ok(content);
+            }
             Ok(read) => {
-                content.push(chunk.get(..read).unwrap_or_default());
-                if content.len() as u64 > limit.bytes {
+                filled += read;
+                if filled as u64 > limit.bytes {
                     return Err(too_large(limit));
                 }
             }

@@ -6,7 +6,7 @@ use crate::{
     secret::Secret,
     sops::{
         document::Document,
-        format::{self, Format, PlainValue},
+        format::{self, Format},
         selection::{Leaf, Selection, walk},
         tree::{Item, Node, Scalar, Tree},
         value::plain_value,
@@ -138,10 +138,9 @@ fn look_with(tree: &Tree, selection: &Selection, see: &mut dyn FnMut(&str)) -> R
         let Leaf::Scalar { value, .. } = leaf else {
             return Ok(());
         };
-        let counts = match plain_value(value)? {
-            None => false,
-            Some(PlainValue::Str(text)) => !text.is_empty(),
-            Some(_) => true,
+        let counts = match value {
+            Scalar::Str(text) => !text.is_empty(),
+            value => plain_value(value)?.is_some(),
         };
         if counts && place.encrypted {
             see(place.path);

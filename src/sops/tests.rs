@@ -133,7 +133,11 @@ fn ini_keeps_its_layout() {
         "[a]\nx = \"\"\"tick`\"\"\"\ny = \" blank \"\n",
     ] {
         let text = round_trip(plain, Format::Ini, &settings());
-        assert!(!text.contains("why") && !text.contains("about"), "{text}");
+        // With the mark in front: three letters alone come up in base64 sooner or later.
+        assert!(
+            !text.contains("; why") && !text.contains("; about"),
+            "{text}"
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::dots;
+use super::{dots, parallel};
 use crate::{
     automaton::{
         Alphabet, Budget, Machine, Paths, Place, Room, TooLarge, common_path, uncovered_path,
@@ -78,6 +78,11 @@ impl Exact {
 impl Languages {
     pub(super) fn new(rules: &[Rule]) -> Self {
         let mut numbers: HashMap<(Option<&str>, bool), usize> = HashMap::new();
+        rules.iter().for_each(Rule::admit);
+        // It stays with the rule, below.
+        parallel::for_each(rules.len(), |at| {
+            rules.get(at).map(|rule| rule.pattern().is_ok())
+        });
         // `None` stands for a pattern that does not compile, and within it for a rule that matches everything.
         let mut trees = Vec::new();
         let of_rule = rules

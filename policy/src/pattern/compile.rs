@@ -2,20 +2,21 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use regex_automata::{
-    meta::{self, BuildError, Regex},
-    util::syntax,
-};
-use regex_syntax::hir::{Class, Hir, Look, Repetition};
+use regex_automata::nfa::thompson::{Compiler, Config, WhichCaptures};
+use regex_syntax::hir::{Class, ClassUnicodeRange, Hir, Look, Repetition};
 
-use super::{Assertion, Node};
+use super::{Assertion, Node, PatternError, engine::Engine};
 
 /// Bytes of the automaton; Go would take up to 128 MiB.
 const MAX_AUTOMATON: usize = 64 << 20;
 /// Bytes of all automata of one list of rules.
 const MAX_TOGETHER: usize = 192 << 20;
-/// Bytes up to which one remembers what it met while it matched.
-const MAX_CACHE: usize = 256 << 10;
+/// Bytes of an automaton without states, with what is kept beside it.
+const FRAME: usize = 2 << 10;
+/// Bytes of a state, or of one range of characters in one.
+const STATE: usize = 24;
+/// Bytes for a set that has more than ASCII, besides its ranges: characters are read byte by byte.
+const FAR_CHARACTERS: usize = 320;
 
 /// What the automata of one list of rules may still take together.
 #[derive(Debug)]
@@ -27,56 +28,68 @@ impl Default for Room {
     }
 }
 
-/// As [`compile`]; what it takes comes out of `room`. Whoever asks for the patterns in their order gets always the same.
-pub(super) fn compile_in(tree: &Node, room: &Room) -> Result<Regex, String> {
-    let left = room.0.load(Ordering::Relaxed);
-    let limit = left.min(MAX_AUTOMATON);
-    let compiled = match limit {
-        0 => Err(None),
-        _ => build(tree, limit).map_err(Some),
-    };
-    let takes = match &compiled {
-        Ok(regex) => regex.memory_usage(),
-        // As much was made before it showed.
-        Err(_) => limit,
-    };
-    let _ = room
+/// Takes out of `room` what the automaton of `tree` will need. Whoever asks for patterns in their order gets always the
+/// same answers, and can build them in any.
+pub(super) fn admit(tree: &Node, room: &Room) -> Result<(), PatternError> {
+    let needs = size(tree).saturating_add(FRAME);
+    if needs > MAX_AUTOMATON {
+        return Err(too_large(MAX_AUTOMATON));
+    }
+    let take = |left: usize| left.checked_sub(needs);
+    let taken = room
         .0
-        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-            Some(left.saturating_sub(takes))
-        });
-    compiled.map_err(|error| match error {
-        Some(error) if limit == MAX_AUTOMATON || error.size_limit().is_none() => why(&error),
-        _ => format!(
-            "the patterns of all rules need automata of more than {MAX_TOGETHER} bytes together"
-        ),
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+    taken.map(|_| ()).map_err(|_| {
+        PatternError::too_large(format!(
+            "this pattern and those before it need automata of more than {} MiB together",
+            MAX_TOGETHER >> 20
+        ))
     })
 }
 
-/// Builds the automaton, or says why not.
-pub(super) fn compile(tree: &Node) -> Result<Regex, String> {
-    build(tree, MAX_AUTOMATON).map_err(|error| why(&error))
-}
-
-fn build(tree: &Node, limit: usize) -> Result<Regex, Box<BuildError>> {
-    // There may be thousands, each of which sees few texts: what makes one faster on long ones only takes memory.
-    let config = meta::Config::new()
-        .nfa_size_limit(Some(limit))
-        .dfa(false)
-        .onepass(false)
-        .hybrid_cache_capacity(MAX_CACHE);
-    Regex::builder()
-        .configure(config)
-        .syntax(syntax::Config::new())
-        .build_from_hir(&hir(tree))
-        .map_err(Box::new)
-}
-
-fn why(error: &BuildError) -> String {
-    match error.size_limit() {
-        Some(limit) => format!("the pattern needs an automaton of more than {limit} bytes"),
-        None => format!("the pattern cannot be compiled: {error}"),
+/// Bytes that the states for `node` take, rather more than less.
+fn size(node: &Node) -> usize {
+    match node {
+        Node::Empty => 0,
+        Node::Class(set) => {
+            let is_ascii = |range: &ClassUnicodeRange| range.end().is_ascii();
+            let far = usize::from(!set.ranges().iter().all(is_ascii)) * FAR_CHARACTERS;
+            far + STATE * set.ranges().len().max(1)
+        }
+        Node::Literal(literal) => STATE * literal.len_utf8(),
+        Node::Assertion(_) => STATE,
+        Node::Capture(node) => size(node),
+        Node::Repeat { node, min, max } => {
+            let times = max.unwrap_or(min.saturating_add(1)).max(1);
+            let times = usize::try_from(times).unwrap_or(usize::MAX);
+            times.saturating_mul(size(node).saturating_add(STATE))
+        }
+        Node::Concat(nodes) | Node::Alternate(nodes) => {
+            let each = nodes.iter().map(|node| size(node).saturating_add(STATE));
+            each.fold(STATE, usize::saturating_add)
+        }
     }
+}
+
+/// Builds the automaton, or says why not.
+pub(super) fn compile(tree: &Node) -> Result<Engine, PatternError> {
+    let config = Config::new()
+        .nfa_size_limit(Some(MAX_AUTOMATON))
+        .which_captures(WhichCaptures::Implicit);
+    let nfa = Compiler::new().configure(config).build_from_hir(&hir(tree));
+    let nfa = nfa.map_err(|error| match error.size_limit() {
+        Some(limit) => too_large(limit),
+        None => PatternError::at(0, format!("the pattern cannot be compiled: {error}")),
+    })?;
+    Engine::new(nfa)
+        .map_err(|error| PatternError::at(0, format!("the pattern cannot be compiled: {error}")))
+}
+
+fn too_large(limit: usize) -> PatternError {
+    let limit = limit >> 20;
+    PatternError::too_large(format!(
+        "the pattern needs an automaton of more than {limit} MiB"
+    ))
 }
 
 /// At most as deep as the tree, whose height the parser limits.
@@ -104,5 +117,43 @@ fn hir(node: &Node) -> Hir {
         }),
         Node::Concat(nodes) => Hir::concat(nodes.iter().map(hir).collect()),
         Node::Alternate(nodes) => Hir::alternation(nodes.iter().map(hir).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pattern::parse;
+
+    #[test]
+    fn sizes_are_foreseen() {
+        for pattern in [
+            "",
+            "a",
+            "é",
+            "abcdefghijklmnopqrstuvwxyz",
+            "^hosts/server-000/[^/]+\\.yaml$",
+            "[a-z]",
+            ".",
+            ".*",
+            "\\p{L}",
+            "\\pN+",
+            "[\\p{L}\\d]{1,63}",
+            "(?i)abcdefghij",
+            "(?i)straße",
+            "a{1000}",
+            "(?:a{0,30}){30}",
+            "(a|b|cde|fg[h-k])*",
+            ".{10}",
+            "[^a]*b[^c]*d",
+            "\\b\\w+\\B(?m)^$",
+            "[\\x{80}-\\x{10ffff}]",
+            "(?:)*",
+        ] {
+            let tree = parse::parse(pattern).unwrap();
+            let (foreseen, took) = (size(&tree) + FRAME, compile(&tree).unwrap().memory_usage());
+            assert!(foreseen >= took, "{pattern}: {foreseen} of {took}");
+            assert!(foreseen < took * 5, "{pattern}: {foreseen} of {took}");
+        }
     }
 }

@@ -59,10 +59,7 @@ impl<'p> Cursor<'p> {
 
     /// An error from `start` on.
     pub(super) fn error(self, start: usize, message: impl Into<String>) -> PatternError {
-        PatternError {
-            offset: start,
-            message: message.into(),
-        }
+        PatternError::at(start, message.into())
     }
 
     /// An error about the text from `start` to here, which is shown.

@@ -11,6 +11,7 @@
 mod ast;
 mod class;
 mod compile;
+mod engine;
 mod failure;
 mod fold;
 mod lexer;
@@ -19,67 +20,71 @@ mod parts;
 mod property;
 mod sequence;
 
-use std::{borrow::Cow, fmt, ops::Range};
-
-use regex_automata::meta::Regex;
+use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
 pub use self::ast::{Assertion, Node};
 pub(crate) use self::compile::Room;
+use self::engine::Engine;
 pub use self::failure::Failure;
+
+/// A pattern that was read and is not compiled yet.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    source: String,
+    tree: Node,
+}
+
+impl Draft {
+    fn new(source: &str) -> Result<Self, PatternError> {
+        let (source, tree) = (source.to_owned(), parse::parse(source)?);
+        Ok(Self { source, tree })
+    }
+
+    /// One of many patterns, which share the room for their automata; it takes its part.
+    pub(crate) fn admitted(source: &str, room: &Room) -> Result<Self, PatternError> {
+        let draft = Self::new(source)?;
+        compile::admit(&draft.tree, room)?;
+        Ok(draft)
+    }
+}
 
 /// A compiled pattern.
 #[derive(Clone, Debug)]
 pub struct Pattern {
-    source: String,
-    tree: Node,
-    regex: Regex,
+    draft: Arc<Draft>,
+    engine: Engine,
     beginning: String,
 }
 
 impl Pattern {
     /// Parses and compiles `source` as Go's `regexp.Compile` does.
     pub fn parse(source: &str) -> Result<Self, PatternError> {
-        let tree = parse::parse(source)?;
-        let regex = compile::compile(&tree);
-        Self::made(source, tree, regex)
-    }
-
-    /// As [`parse`](Self::parse), for one of many patterns, which share `room`.
-    pub(crate) fn parse_in(source: &str, room: &Room) -> Result<Self, PatternError> {
-        let tree = parse::parse(source)?;
-        let regex = compile::compile_in(&tree, room);
-        Self::made(source, tree, regex)
-    }
-
-    fn made(source: &str, tree: Node, regex: Result<Regex, String>) -> Result<Self, PatternError> {
-        let regex = regex.map_err(|message| PatternError { offset: 0, message })?;
-        Ok(Self {
-            source: source.to_owned(),
-            beginning: beginning(&tree),
-            tree,
-            regex,
-        })
+        Self::of_draft(Arc::new(Draft::new(source)?))
     }
 
     /// Compiles a tree that was made from others. `None` where the automaton is too large.
     pub(crate) fn of(tree: Node) -> Option<Self> {
-        let regex = compile::compile(&tree).ok()?;
-        Some(Self {
-            source: String::new(),
-            beginning: beginning(&tree),
-            tree,
-            regex,
+        let source = String::new();
+        Self::of_draft(Arc::new(Draft { source, tree })).ok()
+    }
+
+    /// Compiles what was read.
+    pub(crate) fn of_draft(draft: Arc<Draft>) -> Result<Self, PatternError> {
+        Ok(Self {
+            engine: compile::compile(&draft.tree)?,
+            beginning: beginning(&draft.tree),
+            draft,
         })
     }
 
     /// The text that was parsed.
     pub fn source(&self) -> &str {
-        &self.source
+        &self.draft.source
     }
 
     /// What the pattern means: Go's flags and shorthands resolved into plain sets of characters.
     pub fn tree(&self) -> &Node {
-        &self.tree
+        &self.draft.tree
     }
 
     /// What every text that matches begins with: `secrets/` for `^secrets/.*`. Empty where the pattern begins with
@@ -91,17 +96,27 @@ impl Pattern {
     /// Does the pattern match anywhere in `text`?
     pub fn is_match(&self, text: &str) -> bool {
         // Of many rules nearly all are for other directories, which is seen without the automaton.
-        text.starts_with(&self.beginning) && self.regex.is_match(text)
+        self.begins(text) && self.engine.is_match(text)
+    }
+
+    /// Whether `text` begins as every text that matches. Directories of one kind are told apart by the end of their names,
+    /// which is compared first, and in one step.
+    fn begins(&self, text: &str) -> bool {
+        let wanted = self.beginning.as_bytes();
+        let found = text.as_bytes().get(..wanted.len());
+        found.is_some_and(|found| {
+            found.last_chunk::<8>() == wanted.last_chunk::<8>() && found == wanted
+        })
     }
 
     /// The part of `text` that the pattern matches first, as long as it can be there: the bytes from and to.
     pub fn find(&self, text: &str) -> Option<Range<usize>> {
-        self.regex.find(text).map(|found| found.range())
+        self.engine.find(text)
     }
 
     /// Which part of the pattern is to blame that it does not match `text`; `None` where it matches.
     pub fn failure(&self, text: &str) -> Option<Failure> {
-        (!self.is_match(text)).then(|| failure::failure(&self.source, text))
+        (!self.is_match(text)).then(|| failure::failure(self.source(), text))
     }
 
     /// As [`is_match`](Self::is_match), on text that need not be UTF-8: Go sees each invalid byte as one U+FFFD.
@@ -145,6 +160,25 @@ pub struct PatternError {
     pub offset: usize,
     /// A sentence without capital and period.
     pub message: String,
+    /// Go would take it, and what it needs is more than we give it.
+    pub is_too_large: bool,
+}
+
+impl PatternError {
+    fn at(offset: usize, message: String) -> Self {
+        Self {
+            offset,
+            message,
+            is_too_large: false,
+        }
+    }
+
+    fn too_large(message: String) -> Self {
+        Self {
+            is_too_large: true,
+            ..Self::at(0, message)
+        }
+    }
 }
 
 impl fmt::Display for PatternError {

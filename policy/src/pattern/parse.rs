@@ -37,7 +37,7 @@ pub(super) fn parts(source: &str) -> Result<Option<Vec<Vec<Part>>>, PatternError
 fn run(source: &str, parts: Option<Parts>) -> Result<(Node, Option<Parts>), PatternError> {
     if source.len() > MAX_LENGTH {
         let message = format!("the pattern is longer than {MAX_LENGTH} bytes");
-        return Err(PatternError { offset: 0, message });
+        return Err(PatternError::too_large(message));
     }
     let mut parser = Parser {
         cursor: Cursor::new(source),
@@ -50,10 +50,8 @@ fn run(source: &str, parts: Option<Parts>) -> Result<(Node, Option<Parts>), Patt
     };
     parser.run()?;
     if !parser.outer.is_empty() {
-        return Err(PatternError {
-            offset: parser.group.start,
-            message: "missing closing )".to_owned(),
-        });
+        let message = "missing closing )".to_owned();
+        return Err(PatternError::at(parser.group.start, message));
     }
     let whole = std::mem::take(&mut parser.group).close();
     parser.check(&whole, 0)?;

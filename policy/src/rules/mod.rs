@@ -20,7 +20,7 @@ pub use self::reorder::reordered;
 pub use crate::recipient::{KeyKind, Recipient, is_private_key};
 use crate::{
     names::Names,
-    pattern::{Pattern, PatternError, Room},
+    pattern::{Draft, Pattern, PatternError, Room},
     suppression::Suppressions,
     yaml::{self, Limits},
 };
@@ -149,6 +149,7 @@ pub struct Rule {
     /// Keys of the rule and its groups that sops does not know.
     pub unknown_keys: Vec<Text>,
     keys: groups::Keys,
+    draft: OnceLock<Result<Arc<Draft>, PatternError>>,
     pattern: OnceLock<Result<Pattern, PatternError>>,
     /// That of all rules.
     room: Arc<Room>,
@@ -309,11 +310,24 @@ impl Rule {
         };
         match self
             .pattern
-            .get_or_init(|| Pattern::parse_in(&source.text, &self.room))
+            .get_or_init(|| Pattern::of_draft(self.draft(source).clone()?))
         {
             Ok(pattern) => Ok(Some(pattern)),
             Err(error) => Err(invalid_pattern("path_regex", source, error)),
         }
+    }
+
+    /// Takes its part of the room for patterns. To be called in the order of the rules, before patterns are compiled in any
+    /// other, so that always the same ones find none.
+    pub(crate) fn admit(&self) {
+        if let Some(source) = &self.path_regex {
+            self.draft(source);
+        }
+    }
+
+    fn draft(&self, source: &Text) -> &Result<Arc<Draft>, PatternError> {
+        self.draft
+            .get_or_init(|| Draft::admitted(&source.text, &self.room).map(Arc::new))
     }
 
     /// Whether the rule has key groups, so that its flat keys are ignored.
@@ -362,10 +376,19 @@ fn invalid_pattern(key: &str, source: &Text, error: &PatternError) -> RulesError
         .chars()
         .count()
         + 1;
-    let message = format!("{key} does not compile, at character {at}: {error}");
+    let (message, hint) = match error.is_too_large {
+        true => (
+            format!("{key} is too large: {error}"),
+            "count less, and name plain characters: [a-z0-9]+ instead of [\\pL\\d]{1,63}",
+        ),
+        false => (
+            format!("{key} does not compile, at character {at}: {error}"),
+            "patterns are those of Go (RE2): https://golang.org/s/re2syntax",
+        ),
+    };
     RulesError::new(message, source.position)
         .with_code("invalid-pattern")
-        .with_hint("patterns are those of Go (RE2): https://golang.org/s/re2syntax")
+        .with_hint(hint)
 }
 
 #[cfg(test)]

@@ -175,6 +175,7 @@ fn rule(decoder: &mut Decoder<'_>, id: NodeId, index: usize) -> Result<Option<Ru
         keys: Keys::default(),
         pattern: OnceLock::new(),
         room: Arc::default(),
+        draft: OnceLock::new(),
     };
     let found = decoder.mapping(id, RULE, |decoder, field| {
         let name = field.name.as_str();

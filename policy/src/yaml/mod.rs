@@ -9,6 +9,7 @@
 //! caught because a program built with `panic = "abort"` catches nothing.
 
 mod comments;
+mod lines;
 mod parse;
 mod resolve;
 mod scalar;

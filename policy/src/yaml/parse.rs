@@ -27,11 +27,19 @@ pub(super) fn stream(text: &str, documents: usize, limits: Limits) -> Result<Str
         Some(body) => (text.len() - body.len(), body),
         None => (0, text),
     };
-    let mut stream = Parser::new(body, limits)?.run(documents)?;
+    let mut stream = match super::lines::read(body, limits) {
+        Some(stream) => stream,
+        None => by_tokens(body, documents, limits)?,
+    };
     if mark > 0 {
         stream.shift(mark);
     }
     Ok(stream)
+}
+
+/// As [`stream`], of a text without a byte order mark, whatever its layout.
+pub(super) fn by_tokens(text: &str, documents: usize, limits: Limits) -> Result<Stream, YamlError> {
+    Parser::new(text, limits)?.run(documents)
 }
 
 impl Stream {

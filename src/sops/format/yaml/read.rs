@@ -1,7 +1,5 @@
 //! From go-yaml's nodes to the tree that sops makes of them.
 
-use std::collections::HashMap;
-
 use policy::yaml::{Comments, Content, Document, NodeId, Resolved, Stream, Style, YamlError};
 
 use crate::{
@@ -147,24 +145,31 @@ fn refuse_repeated_keys(stream: &Stream, root: NodeId) -> Result<()> {
         match &stream.node(id).content {
             Content::Sequence { items, .. } => open.extend(items),
             Content::Mapping { entries, .. } => {
-                let mut seen = HashMap::new();
-                for &(key, value) in entries {
-                    open.push(value);
-                    let Some(text) = stream.node(key).as_scalar() else {
-                        continue;
-                    };
-                    if let Some(before) = seen.insert(text, stream.node(key).line) {
-                        let message =
-                            format!("mapping key {text:?} already defined at line {before}");
-                        return Err(at(stream, key, Error::new("repeated-key", message))
-                            .with_hint("remove or rename one of them"));
-                    }
-                }
+                open.extend(entries.iter().map(|&(_, value)| value));
+                refuse_repeated(stream, entries)?;
             }
             Content::Scalar { .. } | Content::Alias { .. } => {}
         }
     }
     Ok(())
+}
+
+fn refuse_repeated(stream: &Stream, entries: &[(NodeId, NodeId)]) -> Result<()> {
+    let texts = entries
+        .iter()
+        .filter_map(|&(key, _)| Some((stream.node(key).as_scalar()?, key)));
+    let mut sorted: Vec<_> = texts.collect();
+    // Equal texts stay in the order of the file, in which the numbers of nodes grow.
+    sorted.sort_unstable();
+    let pairs = sorted.iter().zip(sorted.iter().skip(1));
+    let repeated = pairs.filter(|((before, _), (text, _))| before == text);
+    let Some(((_, before), (text, again))) = repeated.min_by_key(|(_, (_, again))| *again) else {
+        return Ok(());
+    };
+    let line = stream.node(*before).line;
+    let message = format!("mapping key {text:?} already defined at line {line}");
+    let error = Error::new("repeated-key", message).with_hint("remove or rename one of them");
+    Err(at(stream, *again, error))
 }
 
 struct Builder<'a> {
