@@ -17,6 +17,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -45,6 +46,7 @@ struct Bench {
     dir: tempfile::TempDir,
     keys: Vec<age::x25519::Identity>,
     sops: PathBuf,
+    copies: AtomicUsize,
 }
 
 impl Bench {
@@ -56,6 +58,7 @@ impl Bench {
             dir: tempfile::tempdir_in(target).expect("a directory beside the build"),
             keys: (0..3).map(|_| age::x25519::Identity::generate()).collect(),
             sops: peers.join("sops-3.13.3"),
+            copies: AtomicUsize::new(0),
         };
         let secret = bench.keys[0].to_string();
         fs::write(bench.path("key.txt"), secret.expose_secret()).unwrap();
@@ -132,8 +135,9 @@ impl Bench {
     }
 
     fn copy(&self, original: &Path) -> PathBuf {
-        let copy = self.path("copy");
-        let _ = fs::remove_dir_all(&copy);
+        // None is removed before the end: file systems look for a free inode among those just freed, and take long for it.
+        let number = self.copies.fetch_add(1, Ordering::Relaxed);
+        let copy = self.path(&format!("copy-{number}"));
         fs::create_dir_all(copy.join("s")).unwrap();
         for entry in fs::read_dir(original.join("s")).unwrap() {
             let path = entry.unwrap().path();
