@@ -23,6 +23,8 @@ const PEM_START: &[u8] = b"-----BEGIN ";
 const PEM_END: &[u8] = b"PRIVATE KEY-----";
 /// Characters between [`PEM_START`] and [`PEM_END`] at the most.
 const MOST_OF_HEADER: usize = 40;
+/// Lines below the header among which it begins.
+const MOST_LINES: usize = 12;
 /// Characters of base64 that a key has on a line of its own.
 const LEAST_ON_LINE: usize = 16;
 /// The same where it stands in the line of its header; a long word is none.
@@ -81,15 +83,17 @@ fn pem(text: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// Whether a key follows: base64 or an old header of PEM on the next line, or base64 in the same line behind a line break
-/// that is written out (`\n`, as in JSON and in dotenv files).
+/// Whether a key follows: base64 on one of the next lines, below old headers of PEM and the empty lines that folding a text
+/// takes; or base64 in the same line behind a line break that is written out (`\n`, as in JSON and in dotenv files).
 fn is_key(body: &[u8]) -> bool {
-    let mut lines = body.split(|&byte| byte == b'\n');
+    let mut lines = body.split(|&byte| matches!(byte, b'\n' | b'\r'));
     let same = lines.next().unwrap_or_default();
     if same.trim_ascii().is_empty() {
-        let line = lines.next().unwrap_or_default().trim_ascii();
-        let is_old = line.starts_with(b"Proc-Type:") && memmem::find(line, b"ENCRYPTED").is_none();
-        return is_old || line.len() >= LEAST_ON_LINE && base64(line) == line && is_clear(line);
+        let lines = lines.take(MOST_LINES).map(<[u8]>::trim_ascii);
+        let mut lines = lines.filter(|line| !line.is_empty());
+        let line = lines.find(|line| !line.contains(&b':') || says_encrypted(line));
+        let line = line.unwrap_or_default();
+        return line.len() >= LEAST_ON_LINE && base64(line) == line && is_clear(line);
     }
     let is_break = |byte: &u8| matches!(byte, b'\\' | b'n' | b'r' | b' ' | b'\t');
     let breaks = same.iter().take_while(|byte| is_break(byte)).count();
@@ -97,6 +101,11 @@ fn is_key(body: &[u8]) -> bool {
     // An `n` or `r` at the start of the key itself was taken for part of a line break: it does not matter.
     let data = base64(same.get(breaks..).unwrap_or_default());
     !escapes.is_empty() && data.len() >= LEAST_IN_LINE && is_clear(data)
+}
+
+/// `Proc-Type: 4,ENCRYPTED`, above a key that is encrypted itself.
+fn says_encrypted(header: &[u8]) -> bool {
+    memmem::find(header, b"ENCRYPTED").is_some()
 }
 
 /// What `text` has of base64 at its start.
@@ -164,12 +173,16 @@ mod tests {
             format!("KEY=\"-----BEGIN RSA PRIVATE KEY-----\\r\\n{data}\\r\\n-----END\""),
             format!("KEY='-----BEGIN EC PRIVATE KEY----- {data} -----END EC"),
             format!("KEY=\"-----BEGIN PRIVATE KEY-----\r\n{data}\r\n"),
+            format!("-----BEGIN PRIVATE KEY-----\r{data}\r"),
+            format!("a: >\n  -----BEGIN PRIVATE KEY-----\n\n  {data}\n\n"),
+            format!("-----BEGIN RSA PRIVATE KEY-----\nVersion: 1\nComment: a: b\n\n{data}\n"),
         ] {
             assert_eq!(places(&text).len(), 1, "{text}");
         }
         for text in [
             "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIGbMFcGCSqGSIb3DQEFDTBKMCkG\n",
             "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n",
+            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nMC4CAQAwBQYDK2VwBCIEIHcHbQpz\n",
             "-----BEGIN RSA PRIVATE KEY-----\\nProc-Type: 4,ENCRYPTED\\n",
             "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0\n",
             "-----BEGIN OPENSSH PRIVATE KEY-----\\nb3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0\\n",
