@@ -2,7 +2,7 @@
 //!
 //! [`read`] knows a small part of YAML and gives up at anything else: ASCII without `#`, so no comments; no empty lines;
 //! mappings and sequences in block layout; every scalar on the line where it starts, but for `|`; no escapes, tags,
-//! anchors or directives. What it reads is what [`super::parse`] makes of the same text, node by node and span by span;
+//! anchors or directives. What it reads is what [`super::parse()`] makes of the same text, node by node and span by span;
 //! the tests hold it to that. What it does not know goes the long way, so it never has to tell what is wrong.
 
 use super::{Content, DEEPEST, Document, Limits, Node, NodeId, Stream, Style};
