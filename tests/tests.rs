@@ -41,6 +41,7 @@ mod layering;
 mod machine;
 mod next_generation;
 mod plugin;
+mod post_quantum;
 mod rekey;
 mod rollback;
 mod rules_differential;

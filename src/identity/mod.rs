@@ -2,13 +2,14 @@
 //!
 //! - [`Identities`]: all that one run may use, in the order in which they are tried;
 //! - [`source`]: the files and variables they come from; [`text`]: what those hold;
-//! - [`ssh`], [`sealed`], [`plugin`]: kinds of keys; [`person`], [`terminal`]: who is asked;
+//! - [`hybrid`], [`ssh`], [`sealed`], [`plugin`]: kinds of keys; [`person`], [`terminal`]: who is asked;
 //! - [`recipient`]: the public side; [`envelope`]: the wrapped data key itself.
 //!
 //! An identity that cannot be used now (its plugin is missing, nobody can be asked for its passphrase) is *locked*:
 //! the others are tried, and only where none opens does it matter.
 
 mod envelope;
+mod hybrid;
 mod person;
 mod plugin;
 mod recipient;
@@ -60,15 +61,11 @@ pub(crate) struct Identity {
 
 enum Key {
     X25519(age::x25519::Identity),
+    Hybrid(Box<hybrid::Identity>),
     Ssh(Box<ssh::SshKey>),
-    Plugin {
-        plugin: String,
-        text: String,
-    },
+    Plugin { plugin: String, text: String },
     Sealed(sealed::Sealed),
     Command(source::KeyCommand),
-    /// Known, and of no use; the reason.
-    Unusable(&'static str),
 }
 
 /// Whether an identity can be used now.
@@ -296,7 +293,6 @@ impl Identity {
                 &self.name,
                 "it is protected by a passphrase",
             )),
-            (Key::Unusable(reason), None) => Some(person::locked(&self.name, reason)),
             _ => None,
         };
         error.map_or(State::Usable, State::Locked)
@@ -319,7 +315,7 @@ impl Identity {
     /// What it costs to try: nothing, a command, a plugin, a person.
     fn cost(&self) -> u8 {
         match &self.key {
-            Key::X25519(_) | Key::Ssh(_) | Key::Unusable(_) => 0,
+            Key::X25519(_) | Key::Hybrid(_) | Key::Ssh(_) => 0,
             Key::Sealed(sealed) if sealed.opened().is_some() => 0,
             Key::Command(_) => 1,
             Key::Plugin { .. } => 2,
@@ -335,6 +331,7 @@ impl Identity {
     ) -> Result<Option<FileKey>> {
         match &self.key {
             Key::X25519(key) => self.offer(key, stanzas),
+            Key::Hybrid(key) => self.offer(key.as_ref(), stanzas),
             Key::Ssh(key) => {
                 for key in key.identities() {
                     if let Some(file_key) = self.offer(key, stanzas)? {
@@ -371,7 +368,6 @@ impl Identity {
                     Err(error.clone())
                 }
             },
-            Key::Unusable(_) => Ok(None),
         }
     }
 

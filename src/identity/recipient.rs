@@ -6,6 +6,7 @@ use age_core::format::FileKey;
 
 use super::{
     envelope::{self, Reporting},
+    hybrid,
     plugin::{self, Plugins},
     ssh,
 };
@@ -14,6 +15,8 @@ use crate::error::{Error, Result};
 /// A recipient, told apart as sops does it, by prefix.
 pub(crate) enum Recipient {
     X25519(age::x25519::Recipient),
+    /// `age1pq1…`
+    Hybrid(hybrid::Recipient),
     Ssh(age::ssh::Recipient),
     /// `age1tag1…`: a key in hardware whose wrapping needs no plugin.
     Tag(age::tag::Recipient),
@@ -36,12 +39,10 @@ impl Recipient {
                 format!("{shown:?} is not a recipient: {why}"),
             )
         };
-        if text.starts_with("age1pq1") {
-            return Err(Error::new(
-                "unsupported-recipient",
-                "post-quantum recipients (age1pq1…, mlkem768x25519) are not supported yet",
-            )
-            .with_hint("use an X25519, SSH or plugin recipient"));
+        if text.starts_with(hybrid::RECIPIENT) {
+            return text.parse().map(Self::Hybrid).map_err(|_| {
+                invalid("the post-quantum age key is damaged (a character lost or changed)")
+            });
         }
         if text.starts_with("age1tagpq1") {
             return text
@@ -114,6 +115,7 @@ pub(crate) fn canonical(text: &str) -> &str {
 pub(crate) fn wrap(recipient: &str, data: &[u8], plugins: &Plugins) -> Result<String> {
     match Recipient::parse(recipient)? {
         Recipient::X25519(recipient) => envelope::seal(&recipient, data),
+        Recipient::Hybrid(recipient) => envelope::seal(&recipient, data),
         Recipient::Ssh(recipient) => envelope::seal(&recipient, data),
         Recipient::Tag(recipient) => envelope::seal(&recipient, data),
         Recipient::TagPq(recipient) => envelope::seal(recipient.as_ref(), data),
@@ -149,7 +151,7 @@ mod tests {
             ("", "invalid-recipient"),
             ("age1xyz", "invalid-recipient"),
             ("age1foo1qqq", "invalid-recipient"),
-            ("age1pq1abc", "unsupported-recipient"),
+            ("age1pq1abc", "invalid-recipient"),
             ("age1tag1abc", "invalid-recipient"),
             ("age1tagpq1abc", "invalid-recipient"),
             ("ssh-ed25519 AAAA", "invalid-recipient"),

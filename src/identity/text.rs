@@ -1,7 +1,7 @@
 //! The content of an identity source: age's text format, an age file protected by a passphrase, or an SSH key.
 
 use super::{
-    Identity, Key,
+    Identity, Key, hybrid,
     plugin::{self},
     sealed::Sealed,
     ssh::{self, SshFile},
@@ -125,13 +125,13 @@ fn identity(name: &str, text: &str, comments: &[&str]) -> Result<Identity> {
             },
         ));
     }
-    if text.starts_with("AGE-SECRET-KEY-PQ-1") {
-        return Ok(Identity::new(
-            name,
-            "mlkem768x25519",
-            Vec::new(),
-            Key::Unusable("post-quantum identities are not supported yet"),
-        ));
+    if text.starts_with(hybrid::IDENTITY) {
+        let key: hybrid::Identity = text
+            .parse()
+            .map_err(|_| damaged("the post-quantum age key"))?;
+        let recipients = vec![key.recipient().to_string()];
+        let key = Key::Hybrid(Box::new(key));
+        return Ok(Identity::new(name, hybrid::NAME, recipients, key));
     }
     if text.starts_with("AGE-SECRET-KEY-1") {
         let key: age::x25519::Identity = text.parse().map_err(|_| damaged("the age key"))?;
@@ -146,5 +146,5 @@ fn unknown() -> Error {
         "invalid-identity",
         "the line is neither a comment nor an age identity",
     )
-    .with_hint("a line holds one identity: AGE-SECRET-KEY-1… or AGE-PLUGIN-…")
+    .with_hint("a line holds one identity: AGE-SECRET-KEY-1…, AGE-SECRET-KEY-PQ-1… or AGE-PLUGIN-…")
 }

@@ -2,6 +2,8 @@
 
 use sha2::{Digest as _, Sha256};
 
+use policy::names::readable;
+
 use crate::{
     error::{Error, Result},
     escape,
@@ -235,6 +237,7 @@ impl Obstacles {
                 hint.push_str(&format!(" (looked at {})", shown(identities.unused())));
             }
         } else {
+            let ours: Vec<_> = ours.into_iter().map(readable).collect();
             hint.push_str(&format!("; ours: {}", shown(&ours)));
         }
         self.unlikely
@@ -250,7 +253,7 @@ fn recipients_of(metadata: &Metadata) -> String {
     let recipients: Vec<String> = metadata
         .entries()
         .map(|entry| match entry {
-            Entry::Age { recipient, .. } => escape::text(recipient).into_owned(),
+            Entry::Age { recipient, .. } => escape::text(&readable(recipient)).into_owned(),
             Entry::Other { kind, id } => format!("{kind} {} (not supported)", escape::text(id)),
         })
         .collect();

@@ -16,6 +16,8 @@ use crate::recipient::is_private_key;
 const LONGEST: usize = 64;
 /// Keys up to this many characters are shown whole.
 const SHORT: usize = 24;
+/// Bytes from which on a key is always cut. SSH keys of 2,048 bits have fewer.
+const LONG: usize = 500;
 
 /// The names of keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,7 +76,7 @@ impl Names {
     pub fn label(&self, text: &str) -> String {
         match self.name_of(text) {
             Some(name) => format!("{name} ({})", shortened(text)),
-            None => text.to_owned(),
+            None => readable(text),
         }
     }
 
@@ -151,6 +153,14 @@ pub(crate) fn fit(text: &str) -> Option<&str> {
         && text.chars().count() <= LONGEST
         && !is_private_key(text);
     fits.then_some(text)
+}
+
+/// A key as it is, unless it is too long for anybody to read: post-quantum ones have 2,000 characters.
+pub fn readable(text: &str) -> String {
+    match text.len() > LONG {
+        true => shortened(text),
+        false => text.to_owned(),
+    }
 }
 
 /// A key cut in its middle: the start says what it is, and both ends are what people compare.
