@@ -53,6 +53,13 @@ impl Identities {
         }
     }
 
+    /// Asks every card for the keys of our identities.
+    pub(crate) fn look_at_all_cards(&self) {
+        for identity in &self.list {
+            identity.look_at_card(&self.plugins);
+        }
+    }
+
     /// Asks the cards of which it is not known what they open.
     pub(crate) fn look_at_unknown_cards(&self) {
         for identity in &self.list {
@@ -124,16 +131,16 @@ impl Identities {
 impl Identity {
     fn of_card(key: CardKey) -> Self {
         let name = format!("YubiKey {} slot {}", key.serial(), key.slot());
-        Self::new(&name, "yubikey", Vec::new(), Key::YubiKey(Box::new(key)))
+        Self::new(&name, "yubikey", Vec::new(), Key::Card(Box::new(key)))
     }
 
     /// Whether a program of ours or of others has to be started for it.
     pub(crate) fn needs_helper(&self) -> bool {
-        matches!(self.key, Key::Plugin { .. } | Key::YubiKey(_))
+        matches!(self.key, Key::Plugin { .. } | Key::Card(_))
     }
 
     fn look_at_card(&self, plugins: &Plugins) {
-        if let Key::YubiKey(key) = &self.key
+        if let Key::Card(key) = &self.key
             && self.known_lock().is_none()
             && let Err(error) = key.look(plugins)
         {
@@ -143,7 +150,7 @@ impl Identity {
 
     /// The card that has to be touched for it.
     fn touch(&self) -> Option<(u32, TouchPolicy)> {
-        let Key::YubiKey(key) = &self.key else {
+        let Key::Card(key) = &self.key else {
             return None;
         };
         let policy = key.touch_policy()?;

@@ -72,7 +72,7 @@ enum Key {
         plugin: String,
         text: String,
     },
-    YubiKey(Box<yubikey::CardKey>),
+    Card(Box<yubikey::CardKey>),
     Sealed(sealed::Sealed),
     Command(source::KeyCommand),
     /// Known, and of no use; the reason.
@@ -280,7 +280,7 @@ impl Identity {
             _ => None,
         };
         let seen = match &self.key {
-            Key::YubiKey(key) if self.recipients.is_empty() => key.recipient(),
+            Key::Card(key) if self.recipients.is_empty() => key.recipient(),
             _ => None,
         };
         let known = self.recipients.iter().map(String::as_str).chain(seen);
@@ -319,7 +319,7 @@ impl Identity {
         }
         match &self.key {
             Key::Plugin { plugin, .. } => recipient.starts_with(&format!("age1{plugin}1")),
-            Key::YubiKey(_) => self.recipients().next().is_none() && is_for_card(recipient),
+            Key::Card(_) => self.recipients().next().is_none() && is_for_card(recipient),
             // Native keys, which nobody has seen yet.
             Key::Sealed(_) => self.recipients().next().is_none(),
             Key::Command(_) => true,
@@ -333,9 +333,9 @@ impl Identity {
             Key::X25519(_) | Key::Ssh(_) | Key::Unusable(_) => 0,
             Key::Sealed(sealed) if sealed.opened().is_some() => 0,
             Key::Command(_) => 1,
-            Key::YubiKey(key) if key.touch_policy() == Some(TouchPolicy::Never) => 2,
+            Key::Card(key) if key.touch_policy() == Some(TouchPolicy::Never) => 2,
             Key::Plugin { .. } => 3,
-            Key::YubiKey(_) => 4,
+            Key::Card(_) => 4,
             Key::Sealed(_) => 5,
         }
     }
@@ -368,7 +368,7 @@ impl Identity {
                 }
                 result
             }
-            Key::YubiKey(key) => {
+            Key::Card(key) => {
                 let result = key.unwrap(stanzas, self.known_lock(), plugins);
                 if let Err(error) = &result
                     && error.is_lock()

@@ -46,6 +46,7 @@ const WITHHELD: &[&str] = &[
     "LISTEN_FDNAMES",
     "LISTEN_PID",
     "CREDENTIALS_DIRECTORY",
+    "SECRETSD_PIN_FILE",
 ];
 
 /// A switch that ends running helpers, from another thread.

@@ -119,7 +119,7 @@ fn identity(name: &str, text: &str, comments: &[&str]) -> Result<Identity> {
         // Without a plugin, in builds that can do it.
         let (kind, key) = if cfg!(feature = "yubikey") && plugin == "yubikey" {
             let key = CardKey::parse(text).ok_or_else(|| damaged("the identity of a YubiKey"))?;
-            ("yubikey", Key::YubiKey(Box::new(key)))
+            ("yubikey", Key::Card(Box::new(key)))
         } else {
             let text = text.to_owned();
             ("plugin", Key::Plugin { plugin, text })

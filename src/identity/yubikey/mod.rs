@@ -256,9 +256,10 @@ pub(super) fn list(plugins: &Plugins) -> Result<Vec<CardInfo>> {
         plugins.cards.time_limit,
         &plugins.cancel,
     )?;
-    let cards = session
-        .list()?
-        .map_err(|refusal| explain("the cards", refusal))?;
+    let cards = session.list()?.map_err(|refusal| {
+        let (reason, hint) = reason(refusal);
+        Error::new("cards", format!("no card can be looked at: {reason}")).with_hint(hint)
+    })?;
     session.end();
     Ok(cards)
 }
@@ -294,26 +295,7 @@ pub(super) fn name_of(serial: u32) -> String {
 
 /// A refusal in words.
 fn explain(card: &str, refusal: Refusal) -> Error {
-    let locked = |reason: &str| person::locked(card, reason);
     match refusal {
-        Refusal::NoService => locked("there is no PC/SC daemon")
-            .with_hint("install pcscd and start it: systemctl start pcscd.socket"),
-        Refusal::NoCard => locked("it is not plugged in").with_hint("plug it in and try again"),
-        Refusal::Busy => locked("another program keeps it for itself")
-            .with_hint("end that program; GnuPG lets go of it with: gpgconf --kill scdaemon"),
-        Refusal::Removed => locked("it was taken out or lost its power"),
-        Refusal::WrongPin(0) => pin::blocked(card),
-        Refusal::WrongPin(left) => {
-            locked(&format!("the PIN was wrong, and {} left", pin::tries(left))).with_hint(
-                "it is not tried again by itself; when no try is left the PIN is blocked",
-            )
-        }
-        Refusal::Denied => locked("it did not use its key: it was not touched in time"),
-        Refusal::NoKey => locked("there is no key in the slot")
-            .with_hint("see which slots have keys: secretsctl yubikey list"),
-        Refusal::OtherKind => {
-            locked("the key in the slot is of another kind; age needs one on P-256")
-        }
         Refusal::Occupied => Error::new(
             "slot-occupied",
             format!("the slot of {card} is in use, and nothing is overwritten"),
@@ -324,7 +306,7 @@ fn explain(card: &str, refusal: Refusal) -> Error {
             format!("the management key of {card} is of another kind than 3DES"),
         )
         .with_hint(
-            "make the key with age-plugin-yubikey, or change it first: \
+            "change it first: \
              ykman piv access change-management-key --algorithm tdes --generate --protect",
         ),
         Refusal::ManagementKey => Error::new(
@@ -334,9 +316,49 @@ fn explain(card: &str, refusal: Refusal) -> Error {
             ),
         )
         .with_hint("protect it: ykman piv access change-management-key --protect"),
-        Refusal::Nonsense => locked("it answered something that makes no sense")
-            .with_hint("take it out, put it back and try again"),
+        Refusal::WrongPin(0) => pin::blocked(card),
+        other => {
+            let (reason, hint) = reason(other);
+            person::locked(card, &reason).with_hint(hint)
+        }
     }
+}
+
+/// Why a card cannot be used now, and what to do.
+fn reason(refusal: Refusal) -> (String, &'static str) {
+    let again = "take it out, put it back and try again";
+    let (reason, hint) = match refusal {
+        Refusal::NoService => (
+            "there is no PC/SC daemon",
+            "install pcscd and start it: systemctl start pcscd.socket",
+        ),
+        Refusal::NoCard => ("it is not plugged in", "plug it in and try again"),
+        Refusal::Busy => (
+            "another program keeps it for itself",
+            "end that program; GnuPG lets go of it with: gpgconf --kill scdaemon",
+        ),
+        Refusal::Removed => ("it was taken out or lost its power", again),
+        Refusal::WrongPin(left) => {
+            return (
+                format!("the PIN was wrong, and {} left", pin::tries(left)),
+                "it is not tried again by itself; when no try is left the PIN is blocked",
+            );
+        }
+        Refusal::Denied => (
+            "it did not use its key: it was not touched in time",
+            "touch it when it blinks",
+        ),
+        Refusal::NoKey => (
+            "there is no key in the slot",
+            "see which slots have keys: secretsctl yubikey list",
+        ),
+        Refusal::OtherKind => (
+            "the key in the slot is of another kind; age needs one on P-256",
+            "see which slots have keys: secretsctl yubikey list",
+        ),
+        _ => ("it answered something that makes no sense", again),
+    };
+    (reason.to_owned(), hint)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
