@@ -331,12 +331,15 @@ impl Identity {
     fn cost(&self) -> u8 {
         match &self.key {
             Key::X25519(_) | Key::Ssh(_) | Key::Unusable(_) => 0,
-            Key::Sealed(sealed) if sealed.opened().is_some() => 0,
             Key::Command(_) => 1,
             Key::Card(key) if key.touch_policy() == Some(TouchPolicy::Never) => 2,
             Key::Plugin { .. } => 3,
             Key::Card(_) => 4,
-            Key::Sealed(_) => 5,
+            // What is inside may be a key in a card.
+            Key::Sealed(sealed) => match sealed.opened() {
+                Some(inside) => inside.iter().map(Self::cost).max().unwrap_or(0),
+                None => 5,
+            },
         }
     }
 

@@ -162,6 +162,7 @@ impl Emulator {
                         let _ = reader.shutdown(Shutdown::Both);
                     }
                 }
+                "forget" => self.card().forget(),
                 "touch" => self.card().touch = value.as_bool().unwrap(),
                 "touch-time" => self.card().touch_time = milliseconds(value),
                 "delay" => self.card().delay = milliseconds(value),

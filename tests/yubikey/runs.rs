@@ -49,6 +49,12 @@ impl Repository {
         command
     }
 
+    fn contents(&self, files: usize) -> Vec<String> {
+        (0..files)
+            .map(|number| self.dir.read(format!("repo/{number}.yaml")))
+            .collect()
+    }
+
     #[track_caller]
     fn assert_the_host_opens(&self, files: usize) {
         for number in 0..files {
@@ -249,4 +255,95 @@ fn a_card_can_be_taken_out_and_put_back() {
     card.tell(&serde_json::json!({ "inserted": true }));
     reader.wait_for(1);
     run(&mut decrypt(&reader, &file, &[&identity])).expect(0);
+}
+
+/// Whatever ends a run in its middle, all files are as they were.
+#[test]
+fn a_run_that_fails_changes_nothing_and_risks_no_second_pin() {
+    let test = "a_run_that_fails_changes_nothing_and_risks_no_second_pin";
+    let model = Model::new(1011)
+        .key(1, ONCE, TOUCH_ALWAYS)
+        .key(2, NEVER, TOUCH_ALWAYS);
+    let Some(reader) = Reader::with(test, &[model]) else {
+        return;
+    };
+    let card = reader.card(0);
+    let wrong = Repository::new(5, &[card.recipient(1)]);
+    let before = wrong.contents(5);
+    let identity = card.identity_file(&wrong.dir, 1);
+    let done = Terminal::run(&wrong.rekey(&reader, &[&identity]), |person| {
+        person.expect("Enter PIN");
+        person.enter("111222\r");
+    });
+    assert_eq!(done.ran.code(), 2, "{}", done.ran);
+    assert_eq!(done.seen.matches("Enter PIN").count(), 1, "{}", done.seen);
+    assert_eq!((card.count("verify"), card.tries()), (1, 2));
+    assert_eq!(wrong.contents(5), before);
+
+    let pulled = Repository::new(5, &[card.recipient(2)]);
+    let before = pulled.contents(5);
+    let identity = card.identity_file(&pulled.dir, 2);
+    card.tell(&serde_json::json!({ "touch-time": 500 }));
+    let done = Terminal::run(&pulled.rekey(&reader, &[&identity]), |person| {
+        person.expect("for 2.yaml");
+        card.tell(&serde_json::json!({ "inserted": false }));
+    });
+    assert_eq!(done.ran.code(), 2, "{}", done.ran);
+    assert!(
+        done.ran.stderr.contains("YubiKey 1011 is locked"),
+        "{}",
+        done.ran
+    );
+    assert_eq!(pulled.contents(5), before);
+    card.tell(&serde_json::json!({ "inserted": true, "touch-time": 1 }));
+    reader.wait_for(1);
+    run(&mut pulled.rekey(&reader, &[&identity])).expect(0);
+    pulled.assert_the_host_opens(5);
+}
+
+/// As when another program has reset it between two files.
+#[test]
+fn a_card_that_forgot_its_pin_is_given_it_again() {
+    let test = "a_card_that_forgot_its_pin_is_given_it_again";
+    let Some(reader) = Reader::with(test, &[Model::new(1012).key(1, ONCE, TOUCH_ALWAYS)]) else {
+        return;
+    };
+    let card = reader.card(0);
+    let repository = Repository::new(3, &[card.recipient(1)]);
+    let identity = card.identity_file(&repository.dir, 1);
+    card.tell(&serde_json::json!({ "touch-time": 1000 }));
+    let done = Terminal::run(&repository.rekey(&reader, &[&identity]), |person| {
+        person.expect("Enter PIN");
+        person.enter(&format!("{PIN}\r"));
+        // It listens again when the touch has come.
+        person.expect("for 0.yaml");
+        card.tell(&serde_json::json!({ "forget": true }));
+        person.expect("Enter PIN");
+        person.enter(&format!("{PIN}\r"));
+    });
+    assert_eq!(done.ran.code(), 0, "{}", done.ran);
+    repository.assert_the_host_opens(3);
+    let counts = ["verify", "ecdh", "refused"].map(|what| card.count(what));
+    assert_eq!(counts, [2, 3, 1]);
+}
+
+#[test]
+fn several_commands_use_one_card_at_the_same_time() {
+    let test = "several_commands_use_one_card_at_the_same_time";
+    let Some(reader) = Reader::with(test, &[Model::new(1013).key(1, NEVER, NEVER)]) else {
+        return;
+    };
+    let card = reader.card(0);
+    let dir = Dir::new();
+    let file = encrypted(&dir, "a.yaml", &[&card.recipient(1)]);
+    let identity = card.identity_file(&dir, 1);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let shown = run(&mut decrypt(&reader, &file, &[&identity])).expect(0);
+                assert_eq!(shown.text(), PLAIN);
+            });
+        }
+    });
+    assert_eq!(card.count("ecdh"), 4);
 }

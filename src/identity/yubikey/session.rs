@@ -28,6 +28,13 @@ pub(super) type Asked<T> = Result<Result<T, Refusal>>;
 impl Session {
     /// Starts the process.
     pub(super) fn start(name: &str, time_limit: Duration, cancel: &Cancel) -> Result<Self> {
+        if !cfg!(feature = "yubikey") {
+            return Err(Error::new(
+                "not-built",
+                "this program was built without the feature that speaks to YubiKeys",
+            )
+            .with_hint("use age-plugin-yubikey, or build with the cargo feature `yubikey`"));
+        }
         let role = Role {
             name: name.to_owned(),
             limit: "card-output",
