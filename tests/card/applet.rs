@@ -203,6 +203,7 @@ impl Card {
             0x87 if p2 == 0x9b => self.management.authenticate(p1, data),
             0x87 => self.use_key(p2, data),
             0x47 => self.generate(p2, data),
+            0xff => self.management.set(data),
             0xdb => self.store(data),
             _ => Err(UNKNOWN),
         }

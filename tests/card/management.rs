@@ -55,6 +55,18 @@ impl Management {
         .concat()
     }
 
+    /// Another key of the same kind.
+    pub(super) fn set(&mut self, data: &[u8]) -> Answer {
+        if !self.authenticated {
+            return Err(REFUSED);
+        }
+        let [TRIPLE_DES, 0x9b, 24, key @ ..] = data else {
+            return Err(WRONG_DATA);
+        };
+        self.key = key.try_into().map_err(|_| WRONG_DATA)?;
+        Ok(Vec::new())
+    }
+
     /// The two steps of mutual authentication.
     pub(super) fn authenticate(&mut self, algorithm: u8, data: &[u8]) -> Answer {
         if algorithm != self.algorithm || algorithm != TRIPLE_DES {

@@ -184,6 +184,46 @@ fn makes_keys_that_ours_and_the_plugin_use() {
     assert_eq!(card.count("generated"), 3);
 }
 
+/// The plugin keeps the management key behind the PIN: ours finds it there.
+#[test]
+fn works_on_a_card_that_the_plugin_has_set_up() {
+    let test = "works_on_a_card_that_the_plugin_has_set_up";
+    let Some(plugin) = plugin() else { return };
+    let Some(reader) = Reader::with(test, &[Model::new(3009)]) else {
+        return;
+    };
+    let mut command = Command::new("sh");
+    // It asks only where it can show something, too.
+    command.args(["-c", "exec \"$@\" >/dev/tty 2>/dev/tty", "sh"]);
+    command
+        .arg(&plugin)
+        .args(["--generate", "--serial", "3009", "--slot", "1"]);
+    command.args(["--pin-policy", "never", "--touch-policy", "never"]);
+    crate::support::clean(&mut command);
+    let made = Terminal::run(&reader.enter(&command), |person| {
+        person.expect("PIN");
+        person.enter(&format!("{PIN}\r"));
+    });
+    assert_eq!(made.ran.code(), 0, "{}", made.seen);
+    let list = run(&mut reader.ctl(["yubikey", "list", "--json"]))
+        .expect(0)
+        .json();
+    let key = &list[0]["keys"][0];
+    assert_eq!(
+        (key["slot"].as_u64(), key["pin_policy"].as_str()),
+        (Some(1), Some("never"))
+    );
+    let recipient = key["recipient"].as_str().unwrap();
+    assert!(made.seen.contains(recipient), "{}", made.seen);
+    let dir = Dir::new();
+    let file = encrypted(&dir, "a.yaml", &[recipient]);
+    let identity = dir.write("identity.txt", key["identity"].as_str().unwrap());
+    let shown = run(&mut decrypt(&reader, &file, &[&identity])).expect(0);
+    assert_eq!(shown.text(), PLAIN);
+    let second = generate(&reader, &["--json"]).expect(0).json();
+    assert_eq!(second[0]["slot"], 2);
+}
+
 #[test]
 fn overwrites_nothing_and_makes_no_weak_key() {
     let test = "overwrites_nothing_and_makes_no_weak_key";
