@@ -9,10 +9,18 @@ use crate::error::{Error, Result};
 
 use std::sync::Arc;
 
+/// Who can open a file.
+pub(crate) struct Needs<'f> {
+    /// The recipients of each key group.
+    pub(crate) groups: Vec<Vec<&'f str>>,
+    /// So many groups have to be opened.
+    pub(crate) needed: usize,
+}
+
 /// Touches that a run will ask for.
 pub(crate) struct Touches {
     serial: u32,
-    files: usize,
+    times: usize,
     policy: TouchPolicy,
 }
 
@@ -74,27 +82,27 @@ impl Identities {
         self.opener(recipient).map(Identity::cost)
     }
 
-    /// The touches that opening files will take. Each file is told by the recipients that it has.
-    pub(crate) fn touches<'f>(&self, files: impl Iterator<Item = Vec<&'f str>>) -> Vec<Touches> {
+    /// The touches that opening files will take.
+    pub(crate) fn touches<'f>(&self, files: impl Iterator<Item = Needs<'f>>) -> Vec<Touches> {
         let mut touches: Vec<Touches> = Vec::new();
-        for recipients in files {
-            let openers = recipients
-                .iter()
-                .filter_map(|recipient| self.opener(recipient));
-            let Some((serial, policy)) = openers
-                .min_by_key(|opener| opener.cost())
-                .and_then(Identity::touch)
-            else {
-                continue;
+        for file in files {
+            let cheapest = |group: &Vec<&str>| {
+                let openers = group.iter().filter_map(|recipient| self.opener(recipient));
+                openers.min_by_key(|opener| opener.cost())
             };
-            let same = |known: &&mut Touches| known.serial == serial && known.policy == policy;
-            match touches.iter_mut().find(same) {
-                Some(known) => known.files += 1,
-                None => touches.push(Touches {
-                    serial,
-                    files: 1,
-                    policy,
-                }),
+            let mut openers: Vec<&Identity> = file.groups.iter().filter_map(cheapest).collect();
+            openers.sort_by_key(|opener| opener.cost());
+            let touched = openers.into_iter().take(file.needed);
+            for (serial, policy) in touched.filter_map(Identity::touch) {
+                let same = |known: &&mut Touches| known.serial == serial && known.policy == policy;
+                match touches.iter_mut().find(same) {
+                    Some(known) => known.times += 1,
+                    None => touches.push(Touches {
+                        serial,
+                        times: 1,
+                        policy,
+                    }),
+                }
             }
         }
         touches
@@ -161,12 +169,12 @@ impl Identity {
 impl std::fmt::Display for Touches {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let card = yubikey::name_of(self.serial);
-        match (self.policy, self.files) {
+        match (self.policy, self.times) {
             (TouchPolicy::Cached, _) => {
                 write!(f, "a touch needed on {card}, and one more every 15 seconds")
             }
             (_, 1) => write!(f, "1 touch needed on {card}"),
-            (_, files) => write!(f, "{files} touches needed on {card}"),
+            (_, times) => write!(f, "{times} touches needed on {card}"),
         }
     }
 }

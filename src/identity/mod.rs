@@ -35,7 +35,7 @@ use crate::{
 };
 use devices::is_for_card;
 
-pub(crate) use devices::{cards, generate as generate_in_card, missing as missing_card};
+pub(crate) use devices::{Needs, cards, generate as generate_in_card, missing as missing_card};
 pub(crate) use person::{Answer, INTERRUPTED, Person};
 pub(crate) use plugin::Plugins;
 pub(crate) use process::Cancel;

@@ -30,7 +30,7 @@ pub(crate) use journal::{Recovered, is_unfinished, recover};
 
 use crate::{
     error::Result,
-    identity::Effort,
+    identity::{Effort, Needs},
     limits::Limits,
     repository::{ContentHash, LEDGER, Repository, Stamp, content_hash},
     secret::Secret,
@@ -125,13 +125,15 @@ pub(crate) fn prepare(
 
 /// Tells the person, before the first file, how often which card is to be touched for those that are still closed.
 fn announce_touches(tools: &Tools<'_>, files: &[File<'_>], results: &[(usize, Result<Edited>)]) {
-    let closed = results
+    let closed: Vec<Needs<'_>> = results
         .iter()
         .filter(|(_, result)| result.as_ref().is_err_and(|error| is_closed(error.code)))
-        .filter_map(|(number, _)| files.get(*number))
-        .map(|file| file.present().map(String::as_str).collect::<Vec<_>>());
-    let closed: Vec<Vec<&str>> = closed.collect();
-    let recipients: BTreeSet<&str> = closed.iter().flatten().copied().collect();
+        .filter_map(|(number, _)| Some(files.get(*number)?.needs()))
+        .collect();
+    let recipients: BTreeSet<&str> = closed
+        .iter()
+        .flat_map(|file| file.groups.iter().flatten().copied())
+        .collect();
     let identities = tools.identities;
     identities.look_at_cards(&recipients.into_iter().collect::<Vec<_>>());
     for touches in identities.touches(closed.into_iter()) {

@@ -121,6 +121,63 @@ fn touches_are_counted_beforehand_and_asked_for_by_file() {
     assert_eq!(card.count("ecdh"), 6);
 }
 
+/// Two of three groups are enough; the one that a key on disk opens is one of them.
+#[test]
+fn a_quorum_takes_the_cheapest_groups() {
+    let test = "a_quorum_takes_the_cheapest_groups";
+    let models = [
+        Model::new(1014).key(1, NEVER, TOUCH_ALWAYS),
+        Model::new(1015).key(1, NEVER, NEVER),
+    ];
+    let (Some(sops), Some(reader)) = (Sops::find("3.13.3"), Reader::with(test, &models)) else {
+        return;
+    };
+    let Some(plugin) = plugin() else { return };
+    let [slow, quick] = [reader.card(0), reader.card(1)];
+    let repository = Repository::new(0, &[]);
+    let groups = |others: &str| {
+        format!(
+            "creation_rules:\n  - shamir_threshold: 2\n    key_groups:\n      - age: [{}]\n      - age: [{}]\n{others}",
+            slow.recipient(1),
+            quick.recipient(1)
+        )
+    };
+    let key = AgeKey::generate(&repository.dir, "third");
+    let third = format!("      - age: [{}]\n", key.recipient);
+    repository.dir.write("repo/.sops.yaml", groups(&third));
+    let file = repository.dir.write("repo/0.yaml", PLAIN);
+    let mut command = sops.command(["encrypt", "-i"]);
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", plugin.parent().unwrap().display());
+    run(command
+        .arg(&file)
+        .env("PATH", path)
+        .current_dir(repository.dir.join("repo")))
+    .expect(0);
+    let identities = [slow, quick].map(|card| card.identity_file(&repository.dir, 1));
+    let mut identities: Vec<&Path> = identities.iter().map(PathBuf::as_path).collect();
+    let shown = run(&mut decrypt(&reader, &file, &identities)).expect(0);
+    assert_eq!(shown.text(), PLAIN);
+    assert_eq!((slow.count("ecdh"), quick.count("ecdh")), (1, 1));
+    identities.push(&key.file);
+    let shown = run(&mut decrypt(&reader, &file, &identities)).expect(0);
+    assert_eq!(shown.text(), PLAIN);
+    assert_eq!((slow.count("ecdh"), quick.count("ecdh")), (1, 2));
+    // Told beforehand: both cards are needed, and one of them wants a touch.
+    identities.pop();
+    let host = format!("{}, {}", key.recipient, repository.host.recipient);
+    repository.dir.write(
+        "repo/.sops.yaml",
+        groups(&format!("      - age: [{host}]\n")),
+    );
+    let done = Terminal::run(&repository.rekey(&reader, &identities), |person| {
+        person.expect("1 touch needed on YubiKey 1014");
+        person.expect("touch YubiKey 1014 now for 0.yaml");
+    });
+    assert_eq!(done.ran.code(), 0, "{}", done.ran);
+    assert_eq!((slow.count("touch"), quick.count("touch")), (2, 0));
+}
+
 #[test]
 fn a_card_is_left_alone_when_a_key_on_disk_opens_the_file() {
     let test = "a_card_is_left_alone_when_a_key_on_disk_opens_the_file";

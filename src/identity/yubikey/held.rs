@@ -156,7 +156,6 @@ impl Held {
         plugins: &Plugins,
     ) -> Result<Secret, Failure> {
         self.open(plugins)?;
-        let was_verified = self.verified;
         match key.pin_policy {
             PinPolicy::Never => {}
             PinPolicy::Once if self.verified => {}
@@ -171,9 +170,7 @@ impl Held {
             plugins.person.tell(&message);
         }
         let asked = self.open(plugins)?.ecdh(key.slot, point);
-        if let (Ok(Err(Refusal::Denied)), PinPolicy::Once, true) =
-            (&asked, key.pin_policy, was_verified)
-        {
+        if let (Ok(Err(Refusal::Denied)), PinPolicy::Once) = (&asked, key.pin_policy) {
             // Another program may have made the card forget the PIN; if not, nobody touched it.
             let state = self.open(plugins)?.pin();
             if !self.done(state)?.verified {
