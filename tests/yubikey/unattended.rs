@@ -1,7 +1,10 @@
 //! Machines without a person: the PIN from a file, and the daemon with a key in a card.
 
 use super::*;
-use crate::support::{AgeKey, daemon, is_root, not_run};
+use crate::{
+    machine::eventually,
+    support::{AgeKey, daemon, is_root, not_run},
+};
 
 #[test]
 fn a_pin_from_a_file_opens_and_a_wrong_one_costs_one_try_at_most() {
@@ -166,6 +169,70 @@ fn the_daemon_delivers_what_the_card_opens_and_without_it_the_rest() {
     machine.once(true).expect(0);
     assert!(machine.delivered("host") && machine.delivered("card"));
     assert_eq!((card.count("verify"), card.count("ecdh")), (1, 1));
+}
+
+/// The daemon that runs on: the card comes later, is let go of after each delivery, and goes again.
+#[test]
+fn a_card_may_come_after_the_daemon_has_started() {
+    let test = "a_card_may_come_after_the_daemon_has_started";
+    let Some(machine) = Machine::new(test, &configured()) else {
+        return;
+    };
+    let card = machine.reader.card(0);
+    card.tell(&serde_json::json!({ "inserted": false }));
+    machine.reader.wait_for(0);
+    let config = machine.dir.join("secretsd.yaml");
+    let args: [&OsStr; 2] = ["--config".as_ref(), config.as_ref()];
+    let mut command = machine.reader.enter(&daemon(args));
+    let mut daemon = command
+        .env("SECRETSD_PIN_FILE", machine.dir.join("pin"))
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let socket = machine.memory.join("control/socket");
+    let ask = |what: &str| {
+        let args: [&OsStr; 4] = [
+            what.as_ref(),
+            "--json".as_ref(),
+            "--socket".as_ref(),
+            socket.as_ref(),
+        ];
+        run(&mut machine.reader.ctl(args))
+    };
+    let identity = |status: &serde_json::Value| {
+        let identities = status["identities"].as_array().unwrap();
+        let card = identities.iter().find(|one| one["kind"] == "yubikey");
+        card.unwrap().clone()
+    };
+    eventually("the daemon answers", || {
+        let status = ask("status");
+        status.code() == 1 && status.json()["state"] != "starting"
+    });
+    let status = ask("status").json();
+    assert_eq!(identity(&status)["name"], "YubiKey 4002 slot 2");
+    assert_eq!(identity(&status)["state"], "locked");
+    assert!(
+        status.to_string().contains("it is not plugged in"),
+        "{status}"
+    );
+    assert!(machine.delivered("host") && !machine.delivered("card"));
+
+    card.tell(&serde_json::json!({ "inserted": true }));
+    machine.reader.wait_for(1);
+    ask("reload").expect(0);
+    assert!(machine.delivered("card"));
+    assert_eq!(identity(&ask("status").json())["state"], "usable");
+    // Idle, it leaves the card to others.
+    drop(machine.reader.hold("exclusive"));
+
+    // What was delivered stays when the card is gone.
+    card.tell(&serde_json::json!({ "inserted": false }));
+    machine.reader.wait_for(0);
+    ask("reload").expect(0);
+    assert!(machine.delivered("host") && machine.delivered("card"));
+    assert_eq!((card.count("verify"), card.count("ecdh")), (1, 1));
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
 }
 
 #[test]
