@@ -15,6 +15,7 @@ test: ## Everything that CI checks
 	contrib/setup test
 	$(cargo) fmt --all --check
 	$(cargo) clippy --quiet --locked --workspace --all-targets -- -D warnings
+	$(cargo) clippy --quiet --locked --all-targets --no-default-features -- -D warnings
 	$(peers)/cargo-deny --locked check --hide-inclusion-graph bans licenses sources
 	RUSTDOCFLAGS='-D warnings' $(cargo) doc --quiet --locked --workspace --no-deps --document-private-items
 	$(cargo) test --quiet --locked --workspace

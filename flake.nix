@@ -19,7 +19,11 @@
           version = (nixpkgs.lib.importTOML ./Cargo.toml).workspace.package.version;
           src = self;
           cargoLock.lockFile = ./Cargo.lock;
-          nativeBuildInputs = [ pkgs.installShellFiles ];
+          nativeBuildInputs = [
+            pkgs.installShellFiles
+            pkgs.pkg-config
+          ];
+          buildInputs = [ pkgs.pcsclite ];
           # The tests compare with real sops of two versions; `make test` builds those.
           doCheck = false;
           postInstall = ''
@@ -48,6 +52,8 @@
             gnumake
             go
             jq
+            pcsclite
+            pkg-config
             pre-commit
             rage
             rustc

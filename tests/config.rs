@@ -244,9 +244,44 @@ fn pins_must_be_safe_and_say_where() {
 }
 
 #[test]
+#[cfg(feature = "yubikey")]
+fn a_key_in_a_card_has_a_serial_number_and_a_slot() {
+    for (text, says, place) in [
+        ("{ serial: 1 }", "`yubikey` needs `slot`", "4:16"),
+        ("{ slot: 1 }", "`yubikey` needs `serial`", "4:16"),
+        (
+            "{ serial: 0, slot: 1 }",
+            "`serial` must be a whole number from 1 to",
+            "4:35",
+        ),
+        (
+            "{ serial: 1, slot: 21 }",
+            "`slot` must be a whole number from 1 to 20",
+            "4:44",
+        ),
+        (
+            "{ serial: 1, slot: 2, pin: 3 }",
+            "`pin` is no key of `yubikey`",
+            "4:47",
+        ),
+    ] {
+        refused_after(
+            &format!("identities: [{{ yubikey: {text} }}]\n"),
+            says,
+            place,
+        );
+    }
+    let twice = "{ yubikey: { serial: 1, slot: 2 } }";
+    refused_after(
+        &format!("identities: [{twice}, {twice}]\n"),
+        "listed twice",
+        "4:51",
+    );
+}
+
+#[test]
 fn what_a_later_release_brings_is_said() {
     for (text, place) in [
-        ("identities: [{ yubikey: { serial: 1 } }]\n", "4:16"),
         ("unlock: { keep: once }\n", "4:1"),
         ("credentials: { a.service: [x] }\n", "4:1"),
         ("metrics: { file: /run/m }\n", "4:18"),

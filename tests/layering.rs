@@ -18,7 +18,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("secret", ""),
     // The format does not know whose key opens a file, and keys do not know what a file is.
     ("sops", "clock error limits secret"),
-    ("identity", "clock error escape files limits secret"),
+    ("identity", "clock error escape files harden limits secret"),
     // The one place that names gix.
     ("git", "error files limits secret"),
     ("repository", "clock error escape files limits secret"),

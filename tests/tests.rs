@@ -11,6 +11,8 @@ mod access;
 mod authoring;
 mod by_rules;
 mod canary;
+#[cfg(feature = "yubikey")]
+mod card;
 mod check;
 mod check_fix;
 mod check_git;
@@ -48,6 +50,8 @@ mod rules_differential;
 mod support;
 mod templates;
 mod terminal;
+#[cfg(feature = "yubikey")]
+mod yubikey;
 
 /// A file that nobody declares above would be a test that never runs.
 #[test]

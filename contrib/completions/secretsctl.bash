@@ -79,6 +79,9 @@ _secretsctl() {
             secretsctl,wait)
                 cmd="secretsctl__subcmd__wait"
                 ;;
+            secretsctl,yubikey)
+                cmd="secretsctl__subcmd__yubikey"
+                ;;
             secretsctl__subcmd__help,access)
                 cmd="secretsctl__subcmd__help__subcmd__access"
                 ;;
@@ -142,6 +145,9 @@ _secretsctl() {
             secretsctl__subcmd__help,wait)
                 cmd="secretsctl__subcmd__help__subcmd__wait"
                 ;;
+            secretsctl__subcmd__help,yubikey)
+                cmd="secretsctl__subcmd__help__subcmd__yubikey"
+                ;;
             secretsctl__subcmd__help__subcmd__host,add)
                 cmd="secretsctl__subcmd__help__subcmd__host__subcmd__add"
                 ;;
@@ -165,6 +171,15 @@ _secretsctl() {
                 ;;
             secretsctl__subcmd__help__subcmd__identity,show)
                 cmd="secretsctl__subcmd__help__subcmd__identity__subcmd__show"
+                ;;
+            secretsctl__subcmd__help__subcmd__yubikey,generate)
+                cmd="secretsctl__subcmd__help__subcmd__yubikey__subcmd__generate"
+                ;;
+            secretsctl__subcmd__help__subcmd__yubikey,identity)
+                cmd="secretsctl__subcmd__help__subcmd__yubikey__subcmd__identity"
+                ;;
+            secretsctl__subcmd__help__subcmd__yubikey,list)
+                cmd="secretsctl__subcmd__help__subcmd__yubikey__subcmd__list"
                 ;;
             secretsctl__subcmd__host,add)
                 cmd="secretsctl__subcmd__host__subcmd__add"
@@ -226,6 +241,30 @@ _secretsctl() {
             secretsctl__subcmd__identity__subcmd__help,show)
                 cmd="secretsctl__subcmd__identity__subcmd__help__subcmd__show"
                 ;;
+            secretsctl__subcmd__yubikey,generate)
+                cmd="secretsctl__subcmd__yubikey__subcmd__generate"
+                ;;
+            secretsctl__subcmd__yubikey,help)
+                cmd="secretsctl__subcmd__yubikey__subcmd__help"
+                ;;
+            secretsctl__subcmd__yubikey,identity)
+                cmd="secretsctl__subcmd__yubikey__subcmd__identity"
+                ;;
+            secretsctl__subcmd__yubikey,list)
+                cmd="secretsctl__subcmd__yubikey__subcmd__list"
+                ;;
+            secretsctl__subcmd__yubikey__subcmd__help,generate)
+                cmd="secretsctl__subcmd__yubikey__subcmd__help__subcmd__generate"
+                ;;
+            secretsctl__subcmd__yubikey__subcmd__help,help)
+                cmd="secretsctl__subcmd__yubikey__subcmd__help__subcmd__help"
+                ;;
+            secretsctl__subcmd__yubikey__subcmd__help,identity)
+                cmd="secretsctl__subcmd__yubikey__subcmd__help__subcmd__identity"
+                ;;
+            secretsctl__subcmd__yubikey__subcmd__help,list)
+                cmd="secretsctl__subcmd__yubikey__subcmd__help__subcmd__list"
+                ;;
             *)
                 ;;
         esac
@@ -233,7 +272,7 @@ _secretsctl() {
 
     case "${cmd}" in
         secretsctl)
-            opts="-C -i -v -q -h -V --directory --config-file --identity --socket --json --color --verbose --quiet --help --version access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help"
+            opts="-C -i -v -q -h -V --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help --version access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -259,6 +298,10 @@ _secretsctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -275,7 +318,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__access)
-            opts="-C -i -v -q -h --by --csv --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --by --csv --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -305,6 +348,10 @@ _secretsctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -321,7 +368,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__approve)
-            opts="-C -i -v -q -h --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -347,6 +394,10 @@ _secretsctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -363,7 +414,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__check)
-            opts="-C -i -v -q -h --staged --since --format --deny --explain --fix --dry-run --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --staged --since --format --deny --explain --fix --dry-run --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -405,6 +456,10 @@ _secretsctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -421,7 +476,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__completion)
-            opts="-C -i -v -q -h --directory --config-file --identity --socket --json --color --verbose --quiet --help bash elvish fish powershell zsh"
+            opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -447,6 +502,10 @@ _secretsctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -463,7 +522,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__decrypt)
-            opts="-C -i -v -q -h --extract --input-type --output --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --extract --input-type --output --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -501,6 +560,10 @@ _secretsctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -517,7 +580,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__edit)
-            opts="-C -i -v -q -h --input-type --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --input-type --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -547,6 +610,10 @@ _secretsctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -563,7 +630,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__encrypt)
-            opts="-C -i -v -q -h --age --filename-override --input-type --in-place --output --encrypted-suffix --unencrypted-suffix --encrypted-regex --unencrypted-regex --encrypted-comment-regex --unencrypted-comment-regex --mac-only-encrypted --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --age --filename-override --input-type --in-place --output --encrypted-suffix --unencrypted-suffix --encrypted-regex --unencrypted-regex --encrypted-comment-regex --unencrypted-comment-regex --mac-only-encrypted --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -629,6 +696,10 @@ _secretsctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -645,7 +716,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__explain)
-            opts="-C -i -v -q -h --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -671,6 +742,10 @@ _secretsctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -687,7 +762,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__exposed)
-            opts="-C -i -v -q -h --done --key --reason --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --done --key --reason --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -725,6 +800,10 @@ _secretsctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -741,7 +820,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__help)
-            opts="access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help"
+            opts="access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1160,8 +1239,64 @@ _secretsctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        secretsctl__subcmd__help__subcmd__yubikey)
+            opts="list identity generate"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__help__subcmd__yubikey__subcmd__generate)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__help__subcmd__yubikey__subcmd__identity)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__help__subcmd__yubikey__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         secretsctl__subcmd__host)
-            opts="-C -i -v -q -h --directory --config-file --identity --socket --json --color --verbose --quiet --help add list rename replace retire test help"
+            opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help add list rename replace retire test help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1187,6 +1322,10 @@ _secretsctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1203,7 +1342,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__host__subcmd__add)
-            opts="-y -C -i -v -q -h --from --like --rekey --dry-run --yes --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-y -C -i -v -q -h --from --like --rekey --dry-run --yes --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1234,6 +1373,10 @@ _secretsctl() {
                     return 0
                     ;;
                 -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yubikey)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1365,7 +1508,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__host__subcmd__list)
-            opts="-C -i -v -q -h --all --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --all --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1388,6 +1531,10 @@ _secretsctl() {
                     return 0
                     ;;
                 -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yubikey)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1407,7 +1554,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__host__subcmd__rename)
-            opts="-y -C -i -v -q -h --dry-run --yes --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-y -C -i -v -q -h --dry-run --yes --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1430,6 +1577,10 @@ _secretsctl() {
                     return 0
                     ;;
                 -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yubikey)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1449,7 +1600,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__host__subcmd__replace)
-            opts="-y -C -i -v -q -h --rekey --dry-run --yes --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-y -C -i -v -q -h --rekey --dry-run --yes --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1472,6 +1623,10 @@ _secretsctl() {
                     return 0
                     ;;
                 -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yubikey)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1491,7 +1646,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__host__subcmd__retire)
-            opts="-y -C -i -v -q -h --rekey --dry-run --yes --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-y -C -i -v -q -h --rekey --dry-run --yes --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1514,6 +1669,10 @@ _secretsctl() {
                     return 0
                     ;;
                 -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yubikey)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1533,7 +1692,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__host__subcmd__test)
-            opts="-C -i -v -q -h --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1559,6 +1718,10 @@ _secretsctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1575,7 +1738,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__identity)
-            opts="-C -i -v -q -h --directory --config-file --identity --socket --json --color --verbose --quiet --help show check help"
+            opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help show check help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1601,6 +1764,10 @@ _secretsctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1617,7 +1784,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__identity__subcmd__check)
-            opts="-C -i -v -q -h --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1640,6 +1807,10 @@ _secretsctl() {
                     return 0
                     ;;
                 -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yubikey)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1715,7 +1886,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__identity__subcmd__show)
-            opts="-C -i -v -q -h --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1741,6 +1912,10 @@ _secretsctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1757,7 +1932,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__list)
-            opts="-C -i -v -q -h --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1780,6 +1955,10 @@ _secretsctl() {
                     return 0
                     ;;
                 -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yubikey)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1799,7 +1978,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__man)
-            opts="-C -i -v -q -h --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1822,6 +2001,10 @@ _secretsctl() {
                     return 0
                     ;;
                 -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yubikey)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1841,7 +2024,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__pending)
-            opts="-C -i -v -q -h --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1867,6 +2050,10 @@ _secretsctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1883,7 +2070,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__rekey)
-            opts="-y -C -i -v -q -h --dry-run --yes --rotate --keep-going --allow-losing-access --allow-plaintext --daemon --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-y -C -i -v -q -h --dry-run --yes --rotate --keep-going --allow-losing-access --allow-plaintext --daemon --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1913,6 +2100,10 @@ _secretsctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1929,7 +2120,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__reload)
-            opts="-C -i -v -q -h --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1952,6 +2143,10 @@ _secretsctl() {
                     return 0
                     ;;
                 -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yubikey)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1971,7 +2166,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__set)
-            opts="-C -i -v -q -h --value-file --value-stdin --idempotent --input-type --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --value-file --value-stdin --idempotent --input-type --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1998,6 +2193,10 @@ _secretsctl() {
                     return 0
                     ;;
                 -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yubikey)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2017,7 +2216,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__status)
-            opts="-C -i -v -q -h --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2043,6 +2242,10 @@ _secretsctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2059,7 +2262,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__unset)
-            opts="-C -i -v -q -h --idempotent --input-type --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --idempotent --input-type --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2089,6 +2292,10 @@ _secretsctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2105,7 +2312,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__wait)
-            opts="-C -i -v -q -h --timeout --directory --config-file --identity --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --timeout --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2132,6 +2339,292 @@ _secretsctl() {
                     return 0
                     ;;
                 -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__yubikey)
+            opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help list identity generate help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__yubikey__subcmd__generate)
+            opts="-C -i -v -q -h --slot --name --pin-policy --touch-policy --output --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --slot)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pin-policy)
+                    COMPREPLY=($(compgen -W "never once always" -- "${cur}"))
+                    return 0
+                    ;;
+                --touch-policy)
+                    COMPREPLY=($(compgen -W "never always cached" -- "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__yubikey__subcmd__help)
+            opts="list identity generate help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__yubikey__subcmd__help__subcmd__generate)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__yubikey__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__yubikey__subcmd__help__subcmd__identity)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__yubikey__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__yubikey__subcmd__identity)
+            opts="-C -i -v -q -h --slot --output --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --slot)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__yubikey__subcmd__list)
+            opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yubikey)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_secretsctl_global_optspecs
-    string join \n C/directory= config-file= i/identity= socket= json color= v/verbose q/quiet h/help V/version
+    string join \n C/directory= config-file= i/identity= yubikey= socket= json color= v/verbose q/quiet h/help V/version
 end
 
 function __fish_secretsctl_needs_command
@@ -27,6 +27,7 @@ end
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -56,12 +57,14 @@ complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "set" -d 'Set 
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "status" -d 'Show how the daemon is; exit code 1 when it is not ok'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "unset" -d 'Remove one key or element from an encrypted file; everything else in it stays as it is written'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "wait" -d 'Wait until secrets are delivered; exit code 1 on a time-out, or when one is degraded'
+complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "yubikey" -d 'Show the keys in YubiKeys, write their identities, make new ones'
 complete -c secretsctl -n "__fish_secretsctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand access" -l by -d 'List by file (each with its recipients) or by recipient (each with its files) [default: file; with RECIPIENT, recipient]' -r -f -a "file\t'Each file with its recipients'
 recipient\t'Each recipient with its files'"
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand access" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand access" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand access" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand access" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand access" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand access" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -74,6 +77,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand access" -s h -l he
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand approve" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand approve" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand approve" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand approve" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand approve" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand approve" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -133,6 +137,7 @@ unused-suppression\t''"
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -147,6 +152,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand check" -s h -l hel
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand completion" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -161,6 +167,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -l output
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand decrypt" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -173,6 +180,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand edit" -l input-typ
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand edit" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand edit" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand edit" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand edit" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand edit" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand edit" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -194,6 +202,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l unencr
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -207,6 +216,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand encrypt" -s h -l h
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand explain" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand explain" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand explain" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand explain" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand explain" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand explain" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -221,6 +231,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -l reason
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -232,6 +243,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand exposed" -s h -l h
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and not __fish_seen_subcommand_from add list rename replace retire test help" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -252,6 +264,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_s
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from add" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from add" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from add" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from add" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from add" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from add" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -266,6 +279,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_s
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from list" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from list" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from list" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from list" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from list" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from list" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -278,6 +292,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_s
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from rename" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from rename" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from rename" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from rename" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from rename" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from rename" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -291,6 +306,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_s
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from replace" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from replace" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from replace" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from replace" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from replace" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from replace" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -305,6 +321,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_s
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from retire" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from retire" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from retire" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from retire" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from retire" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from retire" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -319,6 +336,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_s
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from test" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from test" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from test" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from test" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from test" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_seen_subcommand_from test" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -337,6 +355,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand host; and __fish_s
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -351,6 +370,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not 
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -362,6 +382,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fi
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -376,6 +397,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fi
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand list" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand list" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand list" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand list" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand list" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand list" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -387,6 +409,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand list" -s h -l help
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand man" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand man" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand man" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand man" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand man" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand man" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -398,6 +421,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand man" -s h -l help 
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand pending" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand pending" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand pending" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand pending" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand pending" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand pending" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -411,6 +435,7 @@ on-removal\t''"
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -428,6 +453,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand rekey" -s h -l hel
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand reload" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -440,6 +466,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand set" -l input-type
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand set" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand set" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand set" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand set" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand set" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand set" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -454,6 +481,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand set" -s h -l help 
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand status" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -466,6 +494,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand unset" -l input-ty
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand unset" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand unset" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand unset" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand unset" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand unset" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand unset" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -479,6 +508,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -l timeout -
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -l socket -d 'Talk to the daemon at this socket' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
@@ -487,27 +517,95 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -l json -d '
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s v -l verbose -d 'Say more'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s q -l quiet -d 'Say nothing but errors'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand wait" -s h -l help -d 'Print help'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help" -f -a "access" -d 'Show who can read what, by the files as they are and by the rules; needs no private key'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help" -f -a "approve" -d 'Let the daemon do the re-key that it holds'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help" -f -a "check" -d 'Prove the order of the rules and compare every file with its rule; needs no private key'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help" -f -a "completion" -d 'Print a completion script for a shell'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help" -f -a "decrypt" -d 'Print the plaintext of an encrypted file: its text with the values opened and the metadata cut out'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help" -f -a "edit" -d 'Edit an encrypted file, or a new one, in $SOPS_EDITOR, $EDITOR or $VISUAL'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help" -f -a "encrypt" -d 'Encrypt a file to the recipients of its creation rule, or to those given'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help" -f -a "explain" -d 'Show which creation rule a path gets, why not the ones before, and what a re-key would change'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help" -f -a "exposed" -d 'List the values that a removed recipient could read and that have not changed since'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help" -f -a "host" -d 'Add, list, rename, re-key, retire and test the hosts of the rules'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help" -f -a "identity" -d 'Show which identities would be used, in the order in which they are tried'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help" -f -a "list" -d 'List the secrets: name, path, state, age of the state, source file'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help" -f -a "man" -d 'Print a manual page'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help" -f -a "pending" -d 'Show the re-key that the daemon holds for a person; exit code 1 when there is one'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help" -f -a "rekey" -d 'Make files obey the rules: wrap data keys for new recipients, rotate where somebody loses access'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help" -f -a "reload" -d 'Read configuration, identities and repository again; exit code 1 when a secret is degraded'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help" -f -a "set" -d 'Set one value in an encrypted file; everything else in it stays as it is written'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help" -f -a "status" -d 'Show how the daemon is; exit code 1 when it is not ok'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help" -f -a "unset" -d 'Remove one key or element from an encrypted file; everything else in it stays as it is written'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help" -f -a "wait" -d 'Wait until secrets are delivered; exit code 1 on a time-out, or when one is degraded'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and not __fish_seen_subcommand_from list identity generate help" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and not __fish_seen_subcommand_from list identity generate help" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and not __fish_seen_subcommand_from list identity generate help" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and not __fish_seen_subcommand_from list identity generate help" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and not __fish_seen_subcommand_from list identity generate help" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and not __fish_seen_subcommand_from list identity generate help" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and not __fish_seen_subcommand_from list identity generate help" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and not __fish_seen_subcommand_from list identity generate help" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and not __fish_seen_subcommand_from list identity generate help" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and not __fish_seen_subcommand_from list identity generate help" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and not __fish_seen_subcommand_from list identity generate help" -f -a "list" -d 'List the cards with their keys: slot, name, policies, recipient, identity'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and not __fish_seen_subcommand_from list identity generate help" -f -a "identity" -d 'Write the identity of each key in a card, or of one, as an identity file'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and not __fish_seen_subcommand_from list identity generate help" -f -a "generate" -d 'Make a key in a card and write its identity; a slot that is in use is never overwritten'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and not __fish_seen_subcommand_from list identity generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from list" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from list" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from list" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from list" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from list" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from list" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from list" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from identity" -l slot -d 'Only the key in this slot, from 1 to 20' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from identity" -l output -d 'Write to FILE, which must not exist, instead of to stdout' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from identity" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from identity" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from identity" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from identity" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from identity" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from identity" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from identity" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from identity" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from identity" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from identity" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from generate" -l slot -d 'In this slot, from 1 to 20 [default: the first free one]' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from generate" -l name -d 'What the key is called' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from generate" -l pin-policy -d 'When the PIN is needed: never, once after the card was plugged in, or always' -r -f -a "never\t'Never'
+once\t'Once after it was plugged in'
+always\t'Before each use of the key'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from generate" -l touch-policy -d 'When a touch is needed: never, always, or cached for 15 seconds' -r -f -a "never\t'Never'
+always\t'For each use of the key'
+cached\t'For the first use within 15 seconds'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from generate" -l output -d 'Write the identity to FILE, which must not exist, instead of to stdout' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from generate" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from generate" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from generate" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from generate" -l yubikey -d 'Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in' -r
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from generate" -l socket -d 'Talk to the daemon at this socket' -r -F
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from generate" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
+always\t'Always'
+never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from generate" -l json -d 'Write results to stdout and errors to stderr as JSON'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from generate" -s v -l verbose -d 'Say more'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from generate" -s q -l quiet -d 'Say nothing but errors'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from generate" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the cards with their keys: slot, name, policies, recipient, identity'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from help" -f -a "identity" -d 'Write the identity of each key in a card, or of one, as an identity file'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from help" -f -a "generate" -d 'Make a key in a card and write its identity; a slot that is in use is never overwritten'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand yubikey; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "access" -d 'Show who can read what, by the files as they are and by the rules; needs no private key'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "approve" -d 'Let the daemon do the re-key that it holds'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "check" -d 'Prove the order of the rules and compare every file with its rule; needs no private key'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "completion" -d 'Print a completion script for a shell'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "decrypt" -d 'Print the plaintext of an encrypted file: its text with the values opened and the metadata cut out'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "edit" -d 'Edit an encrypted file, or a new one, in $SOPS_EDITOR, $EDITOR or $VISUAL'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "encrypt" -d 'Encrypt a file to the recipients of its creation rule, or to those given'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "explain" -d 'Show which creation rule a path gets, why not the ones before, and what a re-key would change'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "exposed" -d 'List the values that a removed recipient could read and that have not changed since'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "host" -d 'Add, list, rename, re-key, retire and test the hosts of the rules'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "identity" -d 'Show which identities would be used, in the order in which they are tried'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "list" -d 'List the secrets: name, path, state, age of the state, source file'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "man" -d 'Print a manual page'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "pending" -d 'Show the re-key that the daemon holds for a person; exit code 1 when there is one'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "rekey" -d 'Make files obey the rules: wrap data keys for new recipients, rotate where somebody loses access'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "reload" -d 'Read configuration, identities and repository again; exit code 1 when a secret is degraded'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "set" -d 'Set one value in an encrypted file; everything else in it stays as it is written'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "status" -d 'Show how the daemon is; exit code 1 when it is not ok'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "unset" -d 'Remove one key or element from an encrypted file; everything else in it stays as it is written'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "wait" -d 'Wait until secrets are delivered; exit code 1 on a time-out, or when one is degraded'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "yubikey" -d 'Show the keys in YubiKeys, write their identities, make new ones'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and not __fish_seen_subcommand_from access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from host" -f -a "add" -d 'Add a host to the rules, beside another one, and re-key with --rekey'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from host" -f -a "list" -d 'List the hosts: name, rules that name it, encrypted files that it can read, recipient'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from host" -f -a "rename" -d 'Give a host another name'
@@ -516,3 +614,6 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_s
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from host" -f -a "test" -d 'Test whether a host can open all that the rules give it, by the files as they are; needs no private key'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from identity" -f -a "show" -d 'List the identities: name, kind, state, recipients'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from identity" -f -a "check" -d 'The same; exit with 1 when one of them cannot be used now, or there is none'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from yubikey" -f -a "list" -d 'List the cards with their keys: slot, name, policies, recipient, identity'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from yubikey" -f -a "identity" -d 'Write the identity of each key in a card, or of one, as an identity file'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from yubikey" -f -a "generate" -d 'Make a key in a card and write its identity; a slot that is in use is never overwritten'

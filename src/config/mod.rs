@@ -78,7 +78,7 @@ pub(crate) struct Socket {
     pub(crate) readers: Option<Principal>,
 }
 
-/// A file with private keys.
+/// A file with private keys, or a key in a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum IdentitySource {
     /// age identities, one a line; may be protected by a passphrase.
@@ -89,16 +89,19 @@ pub(crate) enum IdentitySource {
     SshKeyFile(PathBuf),
     /// Given on the command line: its content tells what it is.
     Unspecified(PathBuf),
+    /// What is in a slot, from 1 to 20, of a card.
+    YubiKey { serial: u32, slot: u8 },
 }
 
 impl IdentitySource {
-    /// The file.
-    pub(crate) fn path(&self) -> &PathBuf {
+    /// The file, where it is one.
+    pub(crate) fn path(&self) -> Option<&PathBuf> {
         match self {
             Self::AgeKeyFile(path)
             | Self::PluginIdentityFile(path)
             | Self::SshKeyFile(path)
-            | Self::Unspecified(path) => path,
+            | Self::Unspecified(path) => Some(path),
+            Self::YubiKey { .. } => None,
         }
     }
 }

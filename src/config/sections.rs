@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    IdentitySource, Log, LogFormat, LogLevel, PluginSettings, Principal, Watch,
+    IdentitySource, Log, LogFormat, LogLevel, Place, PluginSettings, Principal, Watch,
     node::{Member, Node, Value},
     reader::Findings,
 };
@@ -54,20 +54,18 @@ pub(super) fn identities(node: &Node, findings: &mut Findings) -> Vec<IdentitySo
             findings.error(&item.place, "config-value", message);
             continue;
         };
-        if key == "yubikey" {
-            let hint = "use age-plugin-yubikey meanwhile: `plugin-identity-file` with the identity that it prints";
-            findings.later(key_place, "opening files with a YubiKey over PC/SC", hint);
-            continue;
-        }
-        let Some(path) = findings.path(node, key) else {
-            continue;
-        };
         let source = match key.as_str() {
-            "age-key-file" => IdentitySource::AgeKeyFile(path),
-            "ssh-key-file" => IdentitySource::SshKeyFile(path),
-            "plugin-identity-file" => IdentitySource::PluginIdentityFile(path),
-            _ => continue, // unknown and reported as such
+            "yubikey" => yubikey(node, key_place, findings),
+            _ => findings.path(node, key).and_then(|path| {
+                Some(match key.as_str() {
+                    "age-key-file" => IdentitySource::AgeKeyFile(path),
+                    "ssh-key-file" => IdentitySource::SshKeyFile(path),
+                    "plugin-identity-file" => IdentitySource::PluginIdentityFile(path),
+                    _ => return None, // unknown and reported as such
+                })
+            }),
         };
+        let Some(source) = source else { continue };
         if identities.contains(&source) {
             findings.error(
                 &item.place,
@@ -79,6 +77,36 @@ pub(super) fn identities(node: &Node, findings: &mut Findings) -> Vec<IdentitySo
         }
     }
     identities
+}
+
+fn yubikey(node: &Node, key_place: &Place, findings: &mut Findings) -> Option<IdentitySource> {
+    if !cfg!(feature = "yubikey") {
+        let message = "this program was built without the feature that opens files with a YubiKey";
+        findings.error(key_place, "config-value", message);
+        return None;
+    }
+    let fields = findings.fields(node, "`yubikey`", &["serial", "slot"])?;
+    let mut number = |key: &str, most: u32| {
+        let Some(node) = fields.find(key) else {
+            let message = format!("`yubikey` needs `{key}`; see secretsctl yubikey list");
+            findings.error(key_place, "config-value", message);
+            return None;
+        };
+        let text = findings.text(node, key)?;
+        match text.parse() {
+            Ok(number) if (1..=most).contains(&number) => Some(number),
+            _ => {
+                let message = format!("`{key}` must be a whole number from 1 to {most}");
+                findings.error(&node.place, "config-value", message);
+                None
+            }
+        }
+    };
+    let (serial, slot) = (number("serial", u32::MAX), number("slot", 20));
+    Some(IdentitySource::YubiKey {
+        serial: serial?,
+        slot: u8::try_from(slot?).ok()?,
+    })
 }
 
 pub(super) fn plugins(node: &Node, findings: &mut Findings) -> PluginSettings {

@@ -6,7 +6,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::{
     access, approve, check, completion, decrypt, edit, encrypt, explain, exposed, host, identity,
-    list, man, pending, rekey, reload, set, status, unset, wait,
+    list, man, pending, rekey, reload, set, status, unset, wait, yubikey,
 };
 use crate::output::{Color, Settings, Verbosity};
 
@@ -52,6 +52,7 @@ pub(crate) enum Command {
     Status(status::Args),
     Unset(unset::Args),
     Wait(wait::Args),
+    Yubikey(yubikey::Args),
 }
 
 /// Options of all commands.
@@ -69,6 +70,16 @@ pub(crate) struct Global {
     /// Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]
     #[arg(short, long = "identity", value_name = "FILE", global = true)]
     pub(crate) identities: Vec<PathBuf>,
+
+    /// Open files with the keys in this YubiKey only; without SERIAL, in those that are plugged in
+    #[arg(
+        long,
+        value_name = "SERIAL",
+        global = true,
+        num_args = 0..=1,
+        conflicts_with = "identities"
+    )]
+    pub(crate) yubikey: Option<Option<u32>>,
 
     /// Talk to the daemon at this socket
     #[arg(long, value_name = "PATH", global = true)]

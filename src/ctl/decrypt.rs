@@ -58,6 +58,7 @@ fn plaintext(args: &Args, steps: Option<&[Step]>, identities: &Identities) -> Re
         .input_type
         .unwrap_or_else(|| Format::from_path(&args.file));
     let document = Document::parse(content, format, &limits)?;
+    identities.set_purpose(&args.file.to_string_lossy());
     let opened = open_document(&document, identities)?;
     match steps {
         Some(steps) => opened.extract(steps),

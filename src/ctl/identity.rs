@@ -33,6 +33,8 @@ enum Command {
 /// Runs the command.
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let identities = interrupt::identities(context)?;
+    // It needs no PIN and no touch.
+    identities.look_at_all_cards();
     let states: Vec<(&Identity, State)> = identities
         .iter()
         .map(|identity| (identity, identity.state(identities.plugins())))

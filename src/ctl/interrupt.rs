@@ -19,7 +19,7 @@ use tokio::{
 use super::Context;
 use crate::{
     error::{Error, Result},
-    identity::{Cancel, Identities},
+    identity::{Cancel, Identities, Identity},
 };
 
 /// As a shell counts it.
@@ -29,24 +29,39 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// The identities of the command line, whose plugins end with us.
 pub(super) fn identities(context: &Context) -> Result<Identities> {
+    // Cards are asked right away.
+    if context.global.yubikey.is_some() {
+        return operators(context, cancel()?);
+    }
     let cancel = Cancel::new()?;
-    let identities = Identities::of_operator(&context.global.identities, cancel.clone())?;
-    if identities
-        .iter()
-        .any(|identity| identity.plugin().is_some())
-    {
+    let identities = operators(context, cancel.clone())?;
+    if identities.iter().any(Identity::needs_helper) {
         watch(cancel, Arc::default())?;
     }
     Ok(identities)
+}
+
+/// A switch that Ctrl-C throws, before it ends the program.
+pub(super) fn cancel() -> Result<Cancel> {
+    let cancel = Cancel::new()?;
+    watch(cancel.clone(), Arc::default())?;
+    Ok(cancel)
+}
+
+fn operators(context: &Context, cancel: Cancel) -> Result<Identities> {
+    match context.global.yubikey {
+        Some(serial) => Identities::of_yubikey(serial, cancel),
+        None => Identities::of_operator(&context.global.identities, cancel),
+    }
 }
 
 /// The identities of the command line, for a command that changes files: it is told of an interruption, and ends at a
 /// place where every file is whole.
 pub(super) fn identities_to_change(context: &Context) -> Result<(Identities, Arc<Stop>)> {
     let cancel = Cancel::new()?;
-    let identities = Identities::of_operator(&context.global.identities, cancel.clone())?;
     let stop = Arc::<Stop>::default();
-    watch(cancel, stop.clone())?;
+    watch(cancel.clone(), stop.clone())?;
+    let identities = operators(context, cancel)?;
     Ok((identities, stop))
 }
 
@@ -54,7 +69,6 @@ pub(super) fn identities_to_change(context: &Context) -> Result<(Identities, Arc
 /// of a terminal that went away, too.
 pub(super) fn identities_to_edit(context: &Context) -> Result<(Identities, Arc<Stop>)> {
     let cancel = Cancel::new()?;
-    let identities = Identities::of_operator(&context.global.identities, cancel.clone())?;
     let stop = Arc::<Stop>::default();
     let signals = [
         (SignalKind::interrupt(), Source::Terminal),
@@ -62,7 +76,8 @@ pub(super) fn identities_to_edit(context: &Context) -> Result<(Identities, Arc<S
         (SignalKind::terminate(), Source::Elsewhere),
         (SignalKind::hangup(), Source::Elsewhere),
     ];
-    watch_for(&signals, cancel, stop.clone())?;
+    watch_for(&signals, cancel.clone(), stop.clone())?;
+    let identities = operators(context, cancel)?;
     Ok((identities, stop))
 }
 

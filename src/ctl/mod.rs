@@ -29,6 +29,7 @@ mod set;
 mod status;
 mod unset;
 mod wait;
+mod yubikey;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -38,6 +39,7 @@ use crate::{
     control::client,
     error::{Error, Result},
     harden::harden,
+    identity::serve_session,
     output::{Color, Outcome, Output, Settings, Verbosity},
     usage::Usage,
 };
@@ -61,6 +63,9 @@ impl Global {
 /// Runs `secretsctl`.
 pub fn main() -> ExitCode {
     harden();
+    if let Some(ended) = serve_session() {
+        return ended;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(error.into()),
@@ -96,6 +101,7 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<Outcome> {
         Command::Status(args) => status::run(args, context),
         Command::Unset(args) => unset::run(args, context),
         Command::Wait(args) => wait::run(args, context),
+        Command::Yubikey(args) => yubikey::run(args, context),
     }
 }
 

@@ -24,6 +24,7 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::{
     error::Result,
     harden::harden,
+    identity::serve_session,
     manual,
     output::{Color, Outcome, Output, Settings, Verbosity},
     usage::Usage,
@@ -32,6 +33,9 @@ use args::Arguments;
 
 /// Runs `secretsd`.
 pub fn main() -> ExitCode {
+    if let Some(ended) = serve_session() {
+        return ended;
+    }
     let mut output = Output::new(Settings {
         program: "secretsd",
         json: false,

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::args::Source;
 use crate::{
-    config::{Config, Deliver, Principal},
+    config::{Config, Deliver, IdentitySource, Principal},
     delivery::{Delivery, Owners, Report},
     error::{Error, Result},
     identity::{Identities, Plugins, Terminal},
@@ -167,9 +167,13 @@ pub(super) fn identities(config: &Config, plugins: Plugins) -> Identities {
     let files: Vec<PathBuf> = config
         .identities
         .iter()
-        .map(|source| source.path().clone())
+        .filter_map(|source| source.path().cloned())
         .collect();
-    Identities::from_configuration(&files, plugins)
+    let cards = config.identities.iter().filter_map(|source| match source {
+        IdentitySource::YubiKey { serial, slot } => Some((*serial, *slot)),
+        _ => None,
+    });
+    Identities::from_configuration(&files, cards, plugins)
 }
 
 /// Who sits at the terminal, if there is one, may be asked: this is no daemon.

@@ -187,12 +187,17 @@ impl Worker {
             identities: &self.identities,
             stop: &self.plugins,
         };
-        self.rekeying.look(&means, asked)
+        let done = self.rekeying.look(&means, asked);
+        // Cards are for others too.
+        self.identities.end_sessions();
+        done
     }
 
     fn reconcile(&mut self) -> Outcome {
         self.rekeying.note();
-        match self.delivery.reconcile(&self.config, &self.identities) {
+        let reconciled = self.delivery.reconcile(&self.config, &self.identities);
+        self.identities.end_sessions();
+        match reconciled {
             Ok(report) => Outcome::Reconciled(report),
             Err(error) => Outcome::Failed(error),
         }
@@ -334,7 +339,7 @@ fn identities(config: &Config, cancel: &Cancel) -> Identities {
 }
 
 fn followed(config: &Config) -> Followed {
-    let identities = config.identities.iter().map(IdentitySource::path);
+    let identities = config.identities.iter().filter_map(IdentitySource::path);
     let templates = config
         .templates
         .iter()

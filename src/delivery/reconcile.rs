@@ -23,7 +23,7 @@ use super::{
     work::{Done, UnitDone, Work},
 };
 use crate::{
-    config::Config,
+    config::{Config, Deliver},
     error::{Error, Result},
     files::{self, Trust},
     identity::Identities,
@@ -75,6 +75,10 @@ impl Delivery {
     pub(crate) fn reconcile(&mut self, config: &Config, identities: &Identities) -> Result<Report> {
         // A plugin that failed is tried again, once in each run.
         identities.forget_failures();
+        if config.deliver == Deliver::ByRules {
+            // Which files are ours depends on what the cards hold.
+            identities.look_at_unknown_cards();
+        }
         let repository = Repository::open(&config.repository, config.limits)?;
         let inputs = &Inputs {
             config,

@@ -2,27 +2,31 @@
 //!
 //! - [`Identities`]: all that one run may use, in the order in which they are tried;
 //! - [`source`]: the files and variables they come from; [`text`]: what those hold;
-//! - [`hybrid`], [`ssh`], [`sealed`], [`plugin`]: kinds of keys; [`person`], [`terminal`]: who is asked;
+//! - [`hybrid`], [`ssh`], [`sealed`], [`plugin`], [`yubikey`]: kinds of keys; [`process`]: what some of them start;
+//!   [`person`], [`terminal`]: who is asked;
 //! - [`recipient`]: the public side; [`envelope`]: the wrapped data key itself.
 //!
 //! An identity that cannot be used now (its plugin is missing, nobody can be asked for its passphrase) is *locked*:
 //! the others are tried, and only where none opens does it matter.
 
+mod devices;
 mod envelope;
 mod hybrid;
 mod person;
 mod plugin;
+mod process;
 mod recipient;
 mod sealed;
 mod source;
 mod ssh;
 mod terminal;
 mod text;
+mod yubikey;
 
 use std::{
     cell::RefCell,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
 use age_core::format::{FileKey, Stanza};
@@ -31,13 +35,17 @@ use crate::{
     error::{Error, Result},
     secret::Secret,
 };
+use devices::is_for_card;
 
+pub(crate) use devices::{Needs, cards, generate as generate_in_card, missing as missing_card};
 pub(crate) use person::{Answer, INTERRUPTED, Person};
-pub(crate) use plugin::{Cancel, Plugins};
+pub(crate) use plugin::Plugins;
+pub(crate) use process::Cancel;
 pub(crate) use recipient::{canonical, check as check_recipient, wrap};
 pub(crate) use source::identity_files;
 pub(crate) use ssh::recipients_of_public;
 pub(crate) use terminal::Terminal;
+pub(crate) use yubikey::{CardInfo, KeyInfo, NewKey, PinPolicy, TouchPolicy, serve_session};
 
 /// The identities of one run. Keys are parsed once; any number of files is opened with them, from any thread.
 pub(crate) struct Identities {
@@ -64,6 +72,7 @@ enum Key {
     Hybrid(Box<hybrid::Identity>),
     Ssh(Box<ssh::SshKey>),
     Plugin { plugin: String, text: String },
+    Card(Box<yubikey::CardKey>),
     Sealed(sealed::Sealed),
     Command(source::KeyCommand),
 }
@@ -82,7 +91,7 @@ pub(crate) enum State {
 pub(crate) enum Effort {
     /// Keys in memory only: no program runs and nobody is asked.
     Software,
-    /// Commands, plugins and passphrases too.
+    /// Commands, plugins, cards and passphrases too.
     All,
 }
 
@@ -114,11 +123,7 @@ impl Identities {
     /// Those of an operator: the files given with `-i`, else what sops would use. Prompts go to the terminal; `cancel`
     /// ends plugins.
     pub(crate) fn of_operator(files: &[PathBuf], cancel: Cancel) -> Result<Self> {
-        let plugins = Plugins::of_operator().with_cancel(cancel);
-        let plugins = match Terminal::open() {
-            Some(terminal) => plugins.with_person(Arc::new(terminal)),
-            None => plugins,
-        };
+        let plugins = devices::operators_plugins(cancel);
         if files.is_empty() {
             Ok(Self::from_environment(
                 &|name| std::env::var_os(name),
@@ -193,7 +198,7 @@ impl Identities {
         let tried = RefCell::new(Tried::default());
         let opened = envelope::open(enc, |stanzas| {
             let mut tried = tried.borrow_mut();
-            for identity in &self.list {
+            for identity in self.cheapest_first() {
                 if effort == Effort::Software && identity.cost() > 0 {
                     continue;
                 }
@@ -227,6 +232,7 @@ impl Identities {
 
     /// Lets identities be tried again that could not be used before.
     pub(crate) fn forget_failures(&self) {
+        self.end_sessions();
         for identity in &self.list {
             identity.note(None);
             if let Key::Sealed(sealed) = &identity.key {
@@ -252,7 +258,7 @@ impl Identity {
         &self.name
     }
 
-    /// `x25519`, `ssh-ed25519`, `ssh-rsa`, `plugin`, `passphrase`, `command`, `mlkem768x25519`.
+    /// `x25519`, `ssh-ed25519`, `ssh-rsa`, `yubikey`, `plugin`, `passphrase`, `command`, `mlkem768x25519`.
     pub(crate) fn kind(&self) -> &'static str {
         self.kind
     }
@@ -271,7 +277,12 @@ impl Identity {
             Key::Sealed(sealed) if self.recipients.is_empty() => sealed.opened(),
             _ => None,
         };
-        self.recipients.iter().map(String::as_str).chain(
+        let seen = match &self.key {
+            Key::Card(key) if self.recipients.is_empty() => key.recipient(),
+            _ => None,
+        };
+        let known = self.recipients.iter().map(String::as_str).chain(seen);
+        known.chain(
             inside
                 .unwrap_or_default()
                 .iter()
@@ -305,6 +316,7 @@ impl Identity {
         }
         match &self.key {
             Key::Plugin { plugin, .. } => recipient.starts_with(&format!("age1{plugin}1")),
+            Key::Card(_) => self.recipients().next().is_none() && is_for_card(recipient),
             // Native keys, which nobody has seen yet.
             Key::Sealed(_) => self.recipients().next().is_none(),
             Key::Command(_) => true,
@@ -312,14 +324,19 @@ impl Identity {
         }
     }
 
-    /// What it costs to try: nothing, a command, a plugin, a person.
+    /// What it costs to try: nothing, a command, a card, a plugin, a touch, a person.
     fn cost(&self) -> u8 {
         match &self.key {
             Key::X25519(_) | Key::Hybrid(_) | Key::Ssh(_) => 0,
-            Key::Sealed(sealed) if sealed.opened().is_some() => 0,
             Key::Command(_) => 1,
-            Key::Plugin { .. } => 2,
-            Key::Sealed(_) => 3,
+            Key::Card(key) if key.touch_policy() == Some(TouchPolicy::Never) => 2,
+            Key::Plugin { .. } => 3,
+            Key::Card(_) => 4,
+            // What is inside may be a key in a card.
+            Key::Sealed(sealed) => match sealed.opened() {
+                Some(inside) => inside.iter().map(Self::cost).max().unwrap_or(0),
+                None => 5,
+            },
         }
     }
 
@@ -345,6 +362,15 @@ impl Identity {
                     return Err(error);
                 }
                 let result = plugins.unwrap(plugin, text, stanzas);
+                if let Err(error) = &result
+                    && error.is_lock()
+                {
+                    self.note(Some(error.clone()));
+                }
+                result
+            }
+            Key::Card(key) => {
+                let result = key.unwrap(stanzas, self.known_lock(), plugins);
                 if let Err(error) = &result
                     && error.is_lock()
                 {

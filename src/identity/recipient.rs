@@ -8,7 +8,7 @@ use super::{
     envelope::{self, Reporting},
     hybrid,
     plugin::{self, Plugins},
-    ssh,
+    ssh, yubikey,
 };
 use crate::error::{Error, Result};
 
@@ -22,6 +22,8 @@ pub(crate) enum Recipient {
     Tag(age::tag::Recipient),
     /// `age1tagpq1…`: the same, post-quantum.
     TagPq(Box<age::tagpq::Recipient>),
+    /// `age1yubikey1…`: a key in a card, for whose wrapping nobody needs the card.
+    YubiKey(Box<yubikey::Recipient>),
     Plugin {
         name: String,
         text: String,
@@ -55,6 +57,11 @@ impl Recipient {
                 .parse()
                 .map(Self::Tag)
                 .map_err(|_| invalid("the age1tag key is damaged"));
+        }
+        if text.starts_with("age1yubikey1") {
+            return yubikey::Recipient::parse(text)
+                .map(|recipient| Self::YubiKey(Box::new(recipient)))
+                .ok_or_else(|| invalid("the key of a YubiKey is damaged"));
         }
         if text.starts_with("age1") && text.matches('1').count() > 1 {
             let name = plugin::recipient_name(text)
@@ -119,6 +126,14 @@ pub(crate) fn wrap(recipient: &str, data: &[u8], plugins: &Plugins) -> Result<St
         Recipient::Ssh(recipient) => envelope::seal(&recipient, data),
         Recipient::Tag(recipient) => envelope::seal(&recipient, data),
         Recipient::TagPq(recipient) => envelope::seal(recipient.as_ref(), data),
+        Recipient::YubiKey(recipient) => {
+            let recipient = Reporting {
+                wrap: |file_key: &FileKey| Ok(vec![recipient.wrap(file_key)?]),
+                error: RefCell::new(None),
+            };
+            envelope::seal(&recipient, data)
+                .map_err(|error| recipient.error.take().unwrap_or(error))
+        }
         Recipient::Plugin { name, text } => {
             let recipient = Reporting {
                 wrap: |file_key: &FileKey| plugins.wrap(&name, &text, file_key),

@@ -49,10 +49,17 @@ impl Identities {
         Ok(identities)
     }
 
-    /// The files of a configuration. One that cannot be used now is a problem to report, not a failure: a host key may
+    /// The files of a configuration, and its slots in cards, by the card's number. A file that cannot be used now is a problem to report, not a failure: a host key may
     /// be made later, and the other identities work meanwhile.
-    pub(crate) fn from_configuration(files: &[PathBuf], plugins: Plugins) -> Self {
+    pub(crate) fn from_configuration(
+        files: &[PathBuf],
+        cards: impl Iterator<Item = (u32, u8)>,
+        plugins: Plugins,
+    ) -> Self {
         let mut identities = Self::empty(plugins);
+        for (serial, slot) in cards {
+            identities.add_card(serial, slot);
+        }
         for path in files {
             let name = path.to_string_lossy();
             let found = files::read_regular(path, IDENTITY_LIMIT)

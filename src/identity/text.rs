@@ -5,6 +5,7 @@ use super::{
     plugin::{self},
     sealed::Sealed,
     ssh::{self, SshFile},
+    yubikey::CardKey,
 };
 use crate::{
     error::{Error, Position, Result},
@@ -115,15 +116,15 @@ fn identity(name: &str, text: &str, comments: &[&str]) -> Result<Identity> {
             .filter(|word| word.starts_with(&prefix) || word.starts_with("age1tag"))
             .map(str::to_owned)
             .collect();
-        return Ok(Identity::new(
-            name,
-            "plugin",
-            recipients,
-            Key::Plugin {
-                plugin,
-                text: text.to_owned(),
-            },
-        ));
+        // Without a plugin, in builds that can do it.
+        let (kind, key) = if cfg!(feature = "yubikey") && plugin == "yubikey" {
+            let key = CardKey::parse(text).ok_or_else(|| damaged("the identity of a YubiKey"))?;
+            ("yubikey", Key::Card(Box::new(key)))
+        } else {
+            let text = text.to_owned();
+            ("plugin", Key::Plugin { plugin, text })
+        };
+        return Ok(Identity::new(name, kind, recipients, key));
     }
     if text.starts_with(hybrid::IDENTITY) {
         let key: hybrid::Identity = text

@@ -66,7 +66,19 @@ fn unwrap(metadata: &Metadata, identities: &Identities, most: Effort) -> Result<
         Effort::All => &[Effort::Software, Effort::All],
     };
     for &effort in efforts {
-        for number in 0..groups.len() {
+        let mut order: Vec<usize> = (0..groups.len()).collect();
+        if effort == Effort::All && opened(&groups) < needed(metadata).unwrap_or(groups.len()) {
+            let closed = groups.iter().filter(|group| group.key.is_none());
+            let recipients: Vec<&str> = closed.flat_map(Group::recipients).collect();
+            identities.look_at_cards(&recipients);
+            for group in &mut groups {
+                group.sort_by_cost(identities);
+            }
+            order.sort_by_cached_key(|&number| {
+                groups.get(number).map(|group| group.cost(identities))
+            });
+        }
+        for number in order {
             // Shares of more groups than needed change nothing, and may cost a touch each.
             let enough = needed(metadata);
             if effort == Effort::All && enough.is_some_and(|enough| opened(&groups) >= enough) {
@@ -156,6 +168,28 @@ impl<'m> Group<'m> {
             Entry::Other { .. } => true,
         });
         Self { entries, key: None }
+    }
+
+    fn recipients(&self) -> impl Iterator<Item = &'m str> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Age { recipient, .. } => Some(recipient.as_str()),
+            Entry::Other { .. } => None,
+        })
+    }
+
+    /// What costs nobody a touch comes first.
+    fn sort_by_cost(&mut self, identities: &Identities) {
+        self.entries.sort_by_cached_key(|entry| match entry {
+            Entry::Age { recipient, .. } => identities.cost_of(recipient).unwrap_or(u8::MAX),
+            Entry::Other { .. } => u8::MAX,
+        });
+    }
+
+    fn cost(&self, identities: &Identities) -> u8 {
+        let costs = self
+            .recipients()
+            .filter_map(|recipient| identities.cost_of(recipient));
+        costs.min().unwrap_or(u8::MAX)
     }
 
     fn open(

@@ -18,6 +18,7 @@ mod text;
 mod transaction;
 
 use std::{
+    collections::BTreeSet,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
@@ -29,7 +30,7 @@ pub(crate) use journal::{Recovered, is_unfinished, recover};
 
 use crate::{
     error::Result,
-    identity::Effort,
+    identity::{Effort, Needs},
     limits::Limits,
     repository::{ContentHash, LEDGER, Repository, Stamp, content_hash},
     secret::Secret,
@@ -95,8 +96,10 @@ pub(crate) fn prepare(
         }
         Some((number, result))
     });
+    let results: Vec<_> = results.into_iter().flatten().collect();
+    announce_touches(tools, files, &results);
     let mut prepared = Prepared::default();
-    for (number, mut result) in results.into_iter().flatten() {
+    for (number, mut result) in results {
         if interrupted() {
             break;
         }
@@ -104,6 +107,7 @@ pub(crate) fn prepare(
             continue;
         };
         if result.as_ref().is_err_and(|error| is_closed(error.code)) {
+            tools.identities.set_purpose(&name(&file.path));
             result = tools.edit(file, Effort::All);
             progress.edited(&file.path);
         }
@@ -117,6 +121,24 @@ pub(crate) fn prepare(
         return Err(transaction::interruption());
     }
     Ok(prepared)
+}
+
+/// Tells the person, before the first file, how often which card is to be touched for those that are still closed.
+fn announce_touches(tools: &Tools<'_>, files: &[File<'_>], results: &[(usize, Result<Edited>)]) {
+    let closed: Vec<Needs<'_>> = results
+        .iter()
+        .filter(|(_, result)| result.as_ref().is_err_and(|error| is_closed(error.code)))
+        .filter_map(|(number, _)| Some(files.get(*number)?.needs()))
+        .collect();
+    let recipients: BTreeSet<&str> = closed
+        .iter()
+        .flat_map(|file| file.groups.iter().flatten().copied())
+        .collect();
+    let identities = tools.identities;
+    identities.look_at_cards(&recipients.into_iter().collect::<Vec<_>>());
+    for touches in identities.touches(closed.into_iter()) {
+        tools.plugins.tell(&touches.to_string());
+    }
 }
 
 impl Prepared {

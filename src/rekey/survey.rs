@@ -15,6 +15,7 @@ use policy::{
 use crate::{
     error::{Error, Result},
     files::{ReadLimit, read_regular},
+    identity::Needs,
     limits::Limits,
     repository::{ContentHash, LEDGER, RULES, Repository, Stamp, WRONG_NAME, content_hash},
     secret::Secret,
@@ -103,6 +104,30 @@ impl File<'_> {
         let groups = self.state.iter().flat_map(|state| &state.key_groups);
         let of_age = groups.flatten().filter(|(kind, _)| *kind == KeyKind::Age);
         of_age.map(|(_, text)| text)
+    }
+
+    /// Who can open it, by key group.
+    pub(super) fn needs(&self) -> Needs<'_> {
+        let groups = self.state.iter().flat_map(|state| &state.key_groups);
+        let groups: Vec<Vec<&str>> = groups
+            .map(|group| {
+                let of_age = group.iter().filter(|(kind, _)| *kind == KeyKind::Age);
+                of_age.map(|(_, text)| text.as_str()).collect()
+            })
+            .collect();
+        let threshold = self
+            .state
+            .as_ref()
+            .map_or(0, |state| state.shamir_threshold);
+        let needed = match groups.len() {
+            1 => 1,
+            // Where the file does not say, all of them.
+            groups => usize::try_from(threshold)
+                .ok()
+                .filter(|&threshold| threshold > 0)
+                .unwrap_or(groups),
+        };
+        Needs { groups, needed }
     }
 
     /// Whether it is to be changed.

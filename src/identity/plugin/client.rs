@@ -9,10 +9,13 @@ use age_core::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
 
-use super::{Plugins, process::Process};
+use super::Plugins;
 use crate::{
     error::{Error, Result},
-    identity::person::{self, Answer, Person},
+    identity::{
+        person::{self, Answer, Person},
+        process::{Process, Role},
+    },
     secret::Secret,
 };
 
@@ -107,8 +110,17 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn start(plugins: &'a Plugins, program: &Path, name: &'a str, machine: &str) -> Result<Self> {
+        let argument = format!("--age-plugin={machine}");
+        let role = Role {
+            name: format!("the plugin {name}"),
+            limit: "plugin-output",
+            failed: "plugin-failed",
+            timeout: "plugin-timeout",
+            patience: "see whether its device or service answers, then try again",
+        };
+        let (limit, cancel) = (plugins.time_limit, &plugins.cancel);
         Ok(Self {
-            process: Process::start(program, name, machine, plugins.time_limit, &plugins.cancel)?,
+            process: Process::start(program, &argument, role, limit, cancel)?,
             name,
             person: plugins.person.as_ref(),
             complaint: None,

@@ -1,11 +1,9 @@
 //! age plugins: programs named `age-plugin-NAME` that hold keys which do not come out of a device or a service.
 //!
 //! - here: which programs may run at all;
-//! - [`process`]: one running program, with limits on time and output, ended for certain;
 //! - [`client`]: the conversation with it.
 
 mod client;
-mod process;
 
 use std::{
     path::{Path, PathBuf},
@@ -18,18 +16,20 @@ use age_core::{
     primitives::bech32_decode,
 };
 
-use super::person::{Nobody, Person};
+use super::{
+    person::{Nobody, Person},
+    process::Cancel,
+    yubikey::Cards,
+};
 use crate::{
     error::{Error, Result},
     files::{Trust, trust},
 };
 
-pub(crate) use process::Cancel;
-
 /// How long a plugin may take of its own; the time in which a person answers is not counted.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
-/// Which plugins may run, and how.
+/// Which plugins may run, and how; and the cards, which are spoken to without one.
 #[derive(Clone)]
 pub(crate) struct Plugins {
     /// Where programs are looked for, in this order.
@@ -40,7 +40,8 @@ pub(crate) struct Plugins {
     strict: bool,
     time_limit: Duration,
     pub(super) person: Arc<dyn Person>,
-    cancel: Cancel,
+    pub(super) cancel: Cancel,
+    pub(super) cards: Arc<Cards>,
 }
 
 impl Plugins {
@@ -53,6 +54,7 @@ impl Plugins {
             time_limit: TIME_LIMIT,
             person: Arc::new(Nobody),
             cancel: Cancel::never(),
+            cards: Arc::new(Cards::none()),
         }
     }
 
@@ -61,6 +63,7 @@ impl Plugins {
         Self {
             directories,
             allow: Some(allow),
+            cards: Arc::new(Cards::from_environment()),
             ..Self::none()
         }
     }
@@ -86,6 +89,7 @@ impl Plugins {
             allow: None,
             strict,
             time_limit,
+            cards: Arc::new(Cards::from_environment()),
             ..Self::none()
         }
     }
@@ -102,6 +106,11 @@ impl Plugins {
     pub(crate) fn with_cancel(mut self, cancel: Cancel) -> Self {
         self.cancel = cancel;
         self
+    }
+
+    /// Tells the person something, where there is one.
+    pub(crate) fn tell(&self, message: &str) {
+        self.person.tell(message);
     }
 
     /// Another limit than the default one.

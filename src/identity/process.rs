@@ -1,5 +1,6 @@
-//! One running plugin. It has its own process group and only its three standard descriptors; how long it may take and
-//! how much it may say are limited; it is gone, with everything it started, when [`Process`] is.
+//! A running helper: a plugin, or the part of us that speaks to a card. It has its own process group and only its three
+//! standard descriptors; how long it may take and how much it may say are limited; it is gone, with everything it
+//! started, when [`Process`] is.
 
 use std::{
     os::{
@@ -21,18 +22,19 @@ use rustix::{
 
 use crate::{
     error::{Error, Result},
-    identity::person,
     secret::Secret,
 };
 
-/// Bytes that a plugin may send in one conversation.
+use super::person;
+
+/// Bytes that a helper may send in one conversation, or in answer to one request.
 const OUTPUT_LIMIT: usize = 1 << 20;
 /// Bytes of what it writes to stderr that are kept; the rest is read and dropped.
 const STDERR_LIMIT: usize = 2048;
-/// How long a plugin may take to exit after the conversation: a card wants to be let go of in order.
+/// How long a helper may take to exit after the conversation: a card wants to be let go of in order.
 const EXIT_GRACE: Duration = Duration::from_secs(2);
 
-/// What must not reach a plugin: identities of other kinds, and our own place in the service manager.
+/// What must not reach a helper: identities of other kinds, and our own place in the service manager.
 const WITHHELD: &[&str] = &[
     "SOPS_AGE_KEY",
     "SOPS_AGE_KEY_CMD",
@@ -44,9 +46,10 @@ const WITHHELD: &[&str] = &[
     "LISTEN_FDNAMES",
     "LISTEN_PID",
     "CREDENTIALS_DIRECTORY",
+    "SECRETSD_PIN_FILE",
 ];
 
-/// A switch that ends running plugins, from another thread.
+/// A switch that ends running helpers, from another thread.
 #[derive(Clone)]
 pub(crate) struct Cancel(Option<Arc<OwnedFd>>);
 
@@ -80,9 +83,22 @@ impl Cancel {
     }
 }
 
-/// A running plugin.
+/// What a helper is called in messages, and the codes of what goes wrong with it.
+#[derive(Clone)]
+pub(super) struct Role {
+    /// `the plugin NAME`.
+    pub(super) name: String,
+    /// The name of the limit on what it says.
+    pub(super) limit: &'static str,
+    pub(super) failed: &'static str,
+    pub(super) timeout: &'static str,
+    /// What to do when it takes too long.
+    pub(super) patience: &'static str,
+}
+
+/// A running helper.
 pub(super) struct Process {
-    name: String,
+    role: Role,
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: ChildStdout,
@@ -98,26 +114,23 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `program` in the role of `state_machine`.
+    /// Starts `program` with one argument.
     pub(super) fn start(
         program: &Path,
-        name: &str,
-        state_machine: &str,
+        argument: &str,
+        role: Role,
         time_limit: Duration,
         cancel: &Cancel,
     ) -> Result<Self> {
+        let (failed, name) = (role.failed, role.name.clone());
         let failed = |error: std::io::Error| {
-            Error::new(
-                "plugin-failed",
-                format!("the plugin {name} cannot be started: {error}"),
-            )
-            .with_file(program)
+            Error::new(failed, format!("{name} cannot be started: {error}")).with_file(program)
         };
         // What we opened is closed on exec already; what whoever started us left open is not.
         close_fds::set_fds_cloexec_threadsafe(3, &[]);
         let mut command = Command::new(program);
         command
-            .arg(format!("--age-plugin={state_machine}"))
+            .arg(argument)
             .current_dir("/")
             .process_group(0)
             .stdin(Stdio::piped())
@@ -130,10 +143,10 @@ impl Process {
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
-            return Err(Error::new("internal", "a plugin has no pipes"));
+            return Err(Error::new("internal", "a helper has no pipes"));
         };
         let process = Self {
-            name: name.to_owned(),
+            role,
             child,
             stdin: Some(stdin),
             stdout,
@@ -151,7 +164,17 @@ impl Process {
         Ok(process)
     }
 
-    /// Sends all of `bytes`. That a plugin does not listen any more is no error yet: it may have said all that it
+    /// The next request has this much time, and room for its answer.
+    pub(super) fn begin(&mut self, time_limit: Duration) {
+        self.time_left = time_limit;
+        self.received = 0;
+        if self.taken == self.incoming.len() {
+            self.incoming = Secret::default();
+            self.taken = 0;
+        }
+    }
+
+    /// Sends all of `bytes`. That a helper does not listen any more is no error yet: it may have said all that it
     /// wanted, and reading tells.
     pub(super) fn send(&mut self, bytes: &[u8]) -> Result<()> {
         let mut left = bytes;
@@ -184,7 +207,7 @@ impl Process {
         }
     }
 
-    /// Lets the plugin end by itself, for a moment. It is ended by `drop` in any case.
+    /// Lets the helper end by itself, for a moment. It is ended by `drop` in any case.
     pub(super) fn finish(&mut self) {
         self.stdin = None;
         let Some(pid) = Pid::from_raw(self.child.id().cast_signed()) else {
@@ -205,10 +228,10 @@ impl Process {
                 self.received += read;
                 if self.received > OUTPUT_LIMIT {
                     return Err(Error::new(
-                        "plugin-failed",
+                        self.role.failed,
                         format!(
-                            "the plugin {} sent more than the limit plugin-output of {OUTPUT_LIMIT} bytes",
-                            self.name
+                            "{} sent more than the limit {} of {OUTPUT_LIMIT} bytes",
+                            self.role.name, self.role.limit
                         ),
                     ));
                 }
@@ -220,7 +243,7 @@ impl Process {
         }
     }
 
-    /// Waits until the plugin says something, or with `to_write` until it listens too.
+    /// Waits until the helper says something, or with `to_write` until it listens too.
     fn wait(&mut self, to_write: bool) -> Result<()> {
         let started = Instant::now();
         let (ready, heard) = {
@@ -263,15 +286,15 @@ impl Process {
         self.time_left = self.time_left.saturating_sub(started.elapsed());
         if !ready || self.time_left.is_zero() {
             return Err(Error::new(
-                "plugin-timeout",
-                format!("the plugin {} took too long and was ended", self.name),
+                self.role.timeout,
+                format!("{} took too long and was ended", self.role.name),
             )
-            .with_hint("see whether its device or service answers, then try again"));
+            .with_hint(self.role.patience));
         }
         Ok(())
     }
 
-    /// Takes what the plugin wrote to stderr and keeps the last of it.
+    /// Takes what the helper wrote to stderr and keeps the last of it.
     fn drain_stderr(&mut self) {
         let Some(stderr) = &self.stderr else { return };
         let mut chunk = [0_u8; 4096];
@@ -292,11 +315,8 @@ impl Process {
         self.drain_stderr();
         let words = String::from_utf8_lossy(&self.last_words);
         let error = Error::new(
-            "plugin-failed",
-            format!(
-                "the plugin {} ended in the middle of the conversation",
-                self.name
-            ),
+            self.role.failed,
+            format!("{} ended in the middle of the conversation", self.role.name),
         );
         match words.lines().map(str::trim).rfind(|line| !line.is_empty()) {
             Some(line) => {

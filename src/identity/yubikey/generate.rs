@@ -1,0 +1,162 @@
+//! A new key in a card, with the certificate by which age-plugin-yubikey finds it.
+
+use std::{str::FromStr as _, time::SystemTime};
+
+use p256::NistP256;
+use x509_cert::{
+    der::{self, Encode, Length, Writer, asn1::ObjectIdentifier, oid::AssociatedOid},
+    ext::{AsExtension, Extension},
+    name::Name,
+    serial_number::SerialNumber,
+    time::{Time, Validity},
+};
+use yubikey::{
+    Certificate, MgmKey,
+    piv::{self, AlgorithmId, ManagementSlotId, SlotId},
+};
+
+use super::{
+    card::{Card, POLICIES, refusal, slot_id},
+    wire::{KeyInfo, PinPolicy, Refusal, TouchPolicy},
+};
+use crate::secret::Secret;
+
+/// By this the plugin knows its own certificates.
+const ORGANIZATION: &str = "age-plugin-yubikey";
+
+/// What the key is to be like.
+pub(super) struct Wanted {
+    pub(super) slot: u8,
+    pub(super) pin_policy: PinPolicy,
+    pub(super) touch_policy: TouchPolicy,
+    pub(super) name: String,
+    pub(super) pin: Secret,
+}
+
+/// Makes the key. Nothing is overwritten; the PIN opens what the card protects with it.
+pub(super) fn generate(card: &mut Card, wanted: &Wanted) -> Result<KeyInfo, Refusal> {
+    let id = slot_id(wanted.slot)?;
+    refuse_occupied(card, wanted.slot, id)?;
+    let name = Name::from_str(&format!(
+        "CN={},OU={},O={ORGANIZATION}",
+        wanted.name,
+        env!("CARGO_PKG_VERSION")
+    ))
+    .map_err(|_| Refusal::Nonsense)?;
+    card.verify(&wanted.pin)?;
+    authenticate(card)?;
+    let key = piv::generate(
+        card.yubikey()?,
+        id,
+        AlgorithmId::EccP256,
+        match wanted.pin_policy {
+            PinPolicy::Never => yubikey::PinPolicy::Never,
+            PinPolicy::Once => yubikey::PinPolicy::Once,
+            PinPolicy::Always => yubikey::PinPolicy::Always,
+        },
+        match wanted.touch_policy {
+            TouchPolicy::Never => yubikey::TouchPolicy::Never,
+            TouchPolicy::Always => yubikey::TouchPolicy::Always,
+            TouchPolicy::Cached => yubikey::TouchPolicy::Cached,
+        },
+    )
+    .map_err(refusal)?;
+    let policies = Policies([
+        match wanted.pin_policy {
+            PinPolicy::Never => 1,
+            PinPolicy::Once => 2,
+            PinPolicy::Always => 3,
+        },
+        match wanted.touch_policy {
+            TouchPolicy::Never => 1,
+            TouchPolicy::Always => 2,
+            TouchPolicy::Cached => 3,
+        },
+    ]);
+    if wanted.pin_policy == PinPolicy::Always {
+        // What came in between may count as another command.
+        card.verify(&wanted.pin)?;
+    }
+    Certificate::generate_self_signed::<_, NistP256>(
+        card.yubikey()?,
+        id,
+        serial_number()?,
+        Validity {
+            not_before: Time::try_from(SystemTime::now()).map_err(|_| Refusal::Nonsense)?,
+            not_after: Time::INFINITY,
+        },
+        name,
+        key,
+        |certificate| {
+            certificate
+                .add_extension(&policies)
+                .map_err(|_| der::ErrorKind::Failed.into())
+        },
+    )
+    .map_err(refusal)?;
+    card.key(wanted.slot)
+}
+
+fn refuse_occupied(card: &mut Card, slot: u8, id: SlotId) -> Result<(), Refusal> {
+    match card.key(slot) {
+        Err(Refusal::NoKey) => {}
+        Err(error) if error != Refusal::OtherKind => return Err(error),
+        _ => return Err(Refusal::Occupied),
+    }
+    // A certificate whose key is gone may still be somebody's; an older card tells only so that there is a key.
+    if Certificate::read(card.yubikey()?, id).is_ok()
+        || (!card.describes_keys() && piv::attest(card.yubikey()?, id).is_ok())
+    {
+        return Err(Refusal::Occupied);
+    }
+    Ok(())
+}
+
+/// With the key that the card keeps behind the PIN, else with the factory's.
+fn authenticate(card: &mut Card) -> Result<(), Refusal> {
+    let management = SlotId::Management(ManagementSlotId::Management);
+    if card.describes_keys()
+        && let Err(yubikey::Error::AlgorithmError) = piv::metadata(card.yubikey()?, management)
+    {
+        return Err(Refusal::ManagementKind);
+    }
+    if let Ok(key) = MgmKey::get_protected(card.yubikey()?)
+        && card.yubikey()?.authenticate(key).is_ok()
+    {
+        return Ok(());
+    }
+    match card.yubikey()?.authenticate(MgmKey::default()) {
+        Ok(()) => Ok(()),
+        Err(error @ yubikey::Error::PcscError { .. }) => Err(refusal(error)),
+        Err(_) => Err(Refusal::ManagementKey),
+    }
+}
+
+fn serial_number() -> Result<SerialNumber, Refusal> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|_| Refusal::Nonsense)?;
+    SerialNumber::new(&bytes).map_err(|_| Refusal::Nonsense)
+}
+
+/// The extension that tells the policies: two bytes, of no ASN.1 type.
+struct Policies([u8; 2]);
+
+impl AssociatedOid for Policies {
+    const OID: ObjectIdentifier = ObjectIdentifier::new_unwrap(POLICIES);
+}
+
+impl Encode for Policies {
+    fn encoded_len(&self) -> der::Result<Length> {
+        Ok(Length::new(2))
+    }
+
+    fn encode(&self, encoder: &mut impl Writer) -> der::Result<()> {
+        encoder.write(&self.0)
+    }
+}
+
+impl AsExtension for Policies {
+    fn critical(&self, _: &Name, _: &[Extension]) -> bool {
+        false
+    }
+}
