@@ -26,10 +26,14 @@ const ATR: [u8; 23] = [
     0x75, 0x62, 0x69, 0x4b, 0x65, 0x79, 0x40,
 ];
 
-/// The program of the card; it runs until it is killed.
 #[test]
 #[ignore = "it is started by the tests that need a card"]
 fn card() {
+    run_if_asked();
+}
+
+/// The program of the card, where this process was started to be one; it runs until it is killed.
+pub(crate) fn run_if_asked() {
     let Ok(specification) = std::env::var(SPECIFICATION) else {
         return;
     };

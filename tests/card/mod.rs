@@ -3,7 +3,7 @@
 
 mod applet;
 mod der;
-mod emulator;
+pub(crate) mod emulator;
 mod management;
 mod other;
 
