@@ -15,7 +15,7 @@ use yubikey::{
 };
 
 use super::{
-    generate,
+    new_key,
     wire::{self, CardInfo, KeyInfo, PinPolicy, PinState, Refusal, TouchPolicy, decode, encode},
 };
 use crate::secret::Secret;
@@ -78,14 +78,14 @@ fn answer(line: &Secret, card: &mut Option<Card>) -> Done<Secret> {
         }
         ["generate", slot, pin_policy, touch_policy, name, pin] => {
             let name = String::from_utf8(decode(name).ok_or(Refusal::Nonsense)?);
-            let wanted = generate::Wanted {
+            let wanted = new_key::Wanted {
                 slot: parse(slot)?,
                 pin_policy: policy(pin_policy)?,
                 touch_policy: policy(touch_policy)?,
                 name: name.map_err(|_| Refusal::Nonsense)?,
                 pin: secret(pin)?,
             };
-            Ok(json(&generate::generate(card, &wanted)?).into())
+            Ok(json(&new_key::generate(card, &wanted)?).into())
         }
         _ => Err(Refusal::Nonsense),
     }

@@ -2,14 +2,14 @@
 //!
 //! - here: one key ([`CardKey`]), and the cards of a run, each with one session ([`Cards`]);
 //! - [`text`]: the texts, and wrapping, for which no card is needed;
-//! - [`session`] and [`card`]: both sides of a session, with [`wire`] between them; [`generate`]: a new key;
+//! - [`session`] and [`card`]: both sides of a session, with [`wire`] between them; [`new_key`]: a key that was not there before;
 //! - [`pin`]: who is asked for the PIN.
 
 #[cfg(feature = "yubikey")]
 mod card;
-#[cfg(feature = "yubikey")]
-mod generate;
 mod held;
+#[cfg(feature = "yubikey")]
+mod new_key;
 mod pin;
 mod session;
 mod text;
