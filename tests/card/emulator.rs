@@ -67,7 +67,6 @@ struct Plug {
 }
 
 fn made(specification: &Value) -> Card {
-    let number = |value: &Value| u8::try_from(value.as_u64().unwrap()).unwrap();
     let version = specification["version"].as_array().unwrap();
     let mut card = Card::new(
         u32::try_from(specification["serial"].as_u64().unwrap()).unwrap(),
@@ -79,6 +78,9 @@ fn made(specification: &Value) -> Card {
         specification["pin"].as_str().unwrap().as_bytes(),
         specification["aes"].as_bool().unwrap(),
     );
+    if specification["protected"].as_bool().unwrap() {
+        card.protect_management();
+    }
     for key in specification["keys"].as_array().unwrap() {
         card.add_key(
             number(&key["slot"]),
@@ -180,8 +182,9 @@ impl Emulator {
                 }
                 "object" => {
                     let id = u32::try_from(value["id"].as_u64().unwrap()).unwrap();
-                    let content = value["content"].as_str().unwrap().as_bytes();
-                    self.card().put_object(id, content.to_vec());
+                    let content = value["content"].as_array().unwrap();
+                    let content = content.iter().map(number).collect();
+                    self.card().put_object(id, content);
                 }
                 other => panic!("a card cannot {other}"),
             }
@@ -191,6 +194,10 @@ impl Emulator {
         drop(card);
         let _ = writeln!(&connection, "{state}");
     }
+}
+
+fn number(value: &Value) -> u8 {
+    u8::try_from(value.as_u64().unwrap()).unwrap()
 }
 
 fn milliseconds(value: &Value) -> Duration {

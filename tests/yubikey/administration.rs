@@ -281,20 +281,49 @@ fn overwrites_nothing_and_makes_no_weak_key() {
     assert_eq!(list.json()[0]["keys"][0]["recipient"], before);
 }
 
+/// Cards from firmware 5.7 on have a management key of AES.
 #[test]
-fn a_management_key_of_another_kind_is_explained() {
-    let test = "a_management_key_of_another_kind_is_explained";
-    let Some(reader) = Reader::with(test, &[Model::new(3008).version([5, 7, 1]).aes()]) else {
+fn newer_cards_have_another_kind_of_management_key() {
+    let test = "newer_cards_have_another_kind_of_management_key";
+    let new = |serial| Model::new(serial).version([5, 7, 1]).aes();
+    let Some(reader) = Reader::with(test, &[new(3010), new(3011).protected()]) else {
         return;
     };
-    let refused = generate(&reader, &[]).expect(2);
-    assert!(
-        refused.stderr.contains("is of another kind than 3DES"),
-        "{refused}"
-    );
-    assert!(
-        refused.stderr.contains("change-management-key"),
-        "{refused}"
-    );
-    assert_eq!(reader.card(0).count("generated"), 0);
+    let dir = Dir::new();
+    for serial in ["3010", "3011"] {
+        let args = ["--json", "--yubikey", serial, "--touch-policy", "never"];
+        let key = generate(&reader, &args).expect(0).json();
+        let recipient = key[0]["recipient"].as_str().unwrap();
+        let file = encrypted(&dir, &format!("{serial}.yaml"), &[recipient]);
+        let identity = dir.write("identity.txt", key[0]["identity"].as_str().unwrap());
+        let command = decrypt(&reader, &file, &[&identity]);
+        let number = usize::from(serial == "3011");
+        reader.power_down(reader.card(number));
+        assert_eq!(with_pin(&command), PLAIN);
+        assert_eq!(reader.card(number).count("generated"), 1);
+    }
+}
+
+#[test]
+fn a_management_key_that_nobody_knows_is_explained() {
+    let test = "a_management_key_that_nobody_knows_is_explained";
+    let models = [
+        Model::new(3012).protected(),
+        Model::new(3013).version([5, 7, 1]).aes().protected(),
+    ];
+    let Some(reader) = Reader::with(test, &models) else {
+        return;
+    };
+    for (number, serial) in ["3012", "3013"].into_iter().enumerate() {
+        let card = reader.card(number);
+        card.tell(&json!({ "object": { "id": 0x5f_c109, "content": [0x88, 0] } }));
+        let refused = generate(&reader, &["--yubikey", serial]).expect(2);
+        let says = "is neither the factory's nor protected by the PIN";
+        assert!(refused.stderr.contains(says), "{refused}");
+        assert!(
+            refused.stderr.contains("change-management-key"),
+            "{refused}"
+        );
+        assert_eq!(card.count("generated"), 0);
+    }
 }

@@ -287,7 +287,7 @@ fn an_older_card_is_known_by_its_certificates() {
     };
     // A certificate of another kind, and an object that is none.
     case.card()
-        .tell(&json!({ "object": { "id": 0x5f_c10f, "content": "\u{0}\u{1}\u{2}" } }));
+        .tell(&json!({ "object": { "id": 0x5f_c10f, "content": [0, 1, 2] } }));
     run(&mut case.decrypt()).expect(0);
     let list = run(&mut case.reader.ctl(["yubikey", "list", "--json"]))
         .expect(0)

@@ -2,12 +2,15 @@
 //!
 //! - here: one key ([`CardKey`]), and the cards of a run, each with one session ([`Cards`]);
 //! - [`text`]: the texts, and wrapping, for which no card is needed;
-//! - [`session`] and [`card`]: both sides of a session, with [`wire`] between them; [`new_key`]: a key that was not there before;
+//! - [`session`] and [`card`]: both sides of a session, with [`wire`] between them; [`new_key`]: a key that was not there before,
+//!   for which the card wants its [`management`] key;
 //! - [`pin`]: who is asked for the PIN.
 
 #[cfg(feature = "yubikey")]
 mod card;
 mod held;
+#[cfg(feature = "yubikey")]
+mod management;
 #[cfg(feature = "yubikey")]
 mod new_key;
 mod pin;
@@ -303,12 +306,9 @@ fn explain(card: &str, refusal: Refusal) -> Error {
         .with_hint("name another slot, or none to take the first free one"),
         Refusal::ManagementKind => Error::new(
             "management-key",
-            format!("the management key of {card} is of another kind than 3DES"),
+            format!("the management key of {card} is of a kind that is not known"),
         )
-        .with_hint(
-            "change it first: \
-             ykman piv access change-management-key --algorithm tdes --generate --protect",
-        ),
+        .with_hint("change it first: ykman piv access change-management-key --generate --protect"),
         Refusal::ManagementKey => Error::new(
             "management-key",
             format!(

@@ -17,6 +17,7 @@ use yubikey::{
 
 use super::{
     card::{Card, POLICIES, refusal, slot_id},
+    management,
     wire::{KeyInfo, PinPolicy, Refusal, TouchPolicy},
 };
 use crate::secret::Secret;
@@ -114,11 +115,13 @@ fn refuse_occupied(card: &mut Card, slot: u8, id: SlotId) -> Result<(), Refusal>
 
 /// With the key that the card keeps behind the PIN, else with the factory's.
 fn authenticate(card: &mut Card) -> Result<(), Refusal> {
-    let management = SlotId::Management(ManagementSlotId::Management);
+    let slot = SlotId::Management(ManagementSlotId::Management);
+    // The library does not know the kinds of newer cards.
     if card.describes_keys()
-        && let Err(yubikey::Error::AlgorithmError) = piv::metadata(card.yubikey()?, management)
+        && let Err(yubikey::Error::AlgorithmError) = piv::metadata(card.yubikey()?, slot)
     {
-        return Err(Refusal::ManagementKind);
+        let reader = card.yubikey()?.name().to_owned();
+        return management::authenticate(&reader);
     }
     if let Ok(key) = MgmKey::get_protected(card.yubikey()?)
         && card.yubikey()?.authenticate(key).is_ok()
