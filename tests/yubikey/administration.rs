@@ -194,7 +194,8 @@ fn works_on_a_card_that_the_plugin_has_set_up() {
     };
     let mut command = Command::new("sh");
     // It asks only where it can show something, too.
-    command.args(["-c", "exec \"$@\" >/dev/tty 2>/dev/tty", "sh"]);
+    let script = "exec timeout --foreground 60 \"$@\" >/dev/tty 2>/dev/tty";
+    command.args(["-c", script, "sh"]);
     command
         .arg(&plugin)
         .args(["--generate", "--serial", "3009", "--slot", "1"]);
@@ -202,6 +203,8 @@ fn works_on_a_card_that_the_plugin_has_set_up() {
     crate::support::clean(&mut command);
     let made = Terminal::run(&reader.enter(&command), |person| {
         person.expect("PIN");
+        // What is typed before is thrown away.
+        person.expect_no_echo();
         person.enter(&format!("{PIN}\r"));
     });
     assert_eq!(made.ran.code(), 0, "{}", made.seen);
@@ -279,6 +282,42 @@ fn overwrites_nothing_and_makes_no_weak_key() {
     );
     let list = run(&mut reader.ctl(["yubikey", "list", "--yubikey", "3006", "--json"])).expect(0);
     assert_eq!(list.json()[0]["keys"][0]["recipient"], before);
+}
+
+#[test]
+fn a_key_whose_certificate_fails_is_told_and_usable() {
+    let test = "a_key_whose_certificate_fails_is_told_and_usable";
+    let Some(reader) = Reader::with(test, &[Model::new(3014)]) else {
+        return;
+    };
+    let card = reader.card(0);
+    card.tell(&json!({ "touch": false }));
+    let refused = generate(&reader, &["--pin-policy", "never"]).expect(2);
+    assert!(
+        refused
+            .stderr
+            .contains("the key was made in YubiKey 3014, but not its certificate"),
+        "{refused}"
+    );
+    card.tell(&json!({ "touch": true }));
+    let keys = run(&mut reader.ctl(["yubikey", "identity", "--json"]))
+        .expect(0)
+        .json();
+    assert_eq!(
+        (keys[0]["slot"].as_u64(), keys[0]["name"].is_null()),
+        (Some(1), true)
+    );
+    let dir = Dir::new();
+    let file = encrypted(&dir, "a.yaml", &[keys[0]["recipient"].as_str().unwrap()]);
+    let identity = dir.write("identity.txt", keys[0]["identity"].as_str().unwrap());
+    let shown = run(&mut decrypt(&reader, &file, &[&identity])).expect(0);
+    assert_eq!(shown.text(), PLAIN);
+    // It is a key like any other.
+    let refused = generate(&reader, &["--slot", "1"]).expect(2);
+    assert!(
+        refused.stderr.contains("nothing is overwritten"),
+        "{refused}"
+    );
 }
 
 /// Cards from firmware 5.7 on have a management key of AES.

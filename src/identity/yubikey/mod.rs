@@ -316,6 +316,13 @@ fn explain(card: &str, refusal: Refusal) -> Error {
             ),
         )
         .with_hint("protect it: ykman piv access change-management-key --protect"),
+        Refusal::WithoutCertificate => Error::new(
+            "no-certificate",
+            format!("the key was made in {card}, but not its certificate: the card was not touched in time, or taken out"),
+        )
+        .with_hint(
+            "the key can be used: secretsctl yubikey identity writes its identity; age-plugin-yubikey does not see it",
+        ),
         Refusal::WrongPin(0) => pin::blocked(card),
         other => {
             let (reason, hint) = reason(other);
