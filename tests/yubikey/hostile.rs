@@ -140,6 +140,16 @@ fn a_card_that_says_nonsense_or_nothing_is_given_up() {
         let mut command = decrypt(&reader, &both, &identities);
         command.env("SECRETSD_CARD_TIME_LIMIT", "2");
         assert_eq!(run(&mut command).expect(0).text(), PLAIN, "{mood}");
+        // Also when it does not answer from the beginning.
+        let mut command = decrypt(&reader, &both, &identities);
+        command.env("SECRETSD_CARD_TIME_LIMIT", "2");
+        assert_eq!(run(&mut command).expect(0).text(), PLAIN, "{mood}");
+        let named = ["decrypt", both.to_str().unwrap(), "--yubikey", "2004"];
+        assert_eq!(
+            run(&mut reader.ctl(named)).expect(0).text(),
+            PLAIN,
+            "{mood}"
+        );
         let mut command = decrypt(&reader, &only, &identities);
         command.env("SECRETSD_CARD_TIME_LIMIT", "2");
         let refused = run(&mut command).expect(2);

@@ -2,8 +2,8 @@
 //!
 //! - here: one key ([`CardKey`]), and the cards of a run, each with one session ([`Cards`]);
 //! - [`text`]: the texts, and wrapping, for which no card is needed;
-//! - [`session`] and [`card`]: both sides of a session, with [`wire`] between them; [`new_key`]: a key that was not there before,
-//!   for which the card wants its [`management`] key;
+//! - [`session`] and [`card`]: both sides of a session, with [`wire`] between them; [`readers`]: where cards are;
+//! - [`new_key`]: a key that was not there before, for which the card wants its [`management`] key;
 //! - [`pin`]: who is asked for the PIN.
 
 #[cfg(feature = "yubikey")]
@@ -14,6 +14,8 @@ mod management;
 #[cfg(feature = "yubikey")]
 mod new_key;
 mod pin;
+#[cfg(feature = "yubikey")]
+mod readers;
 mod session;
 mod text;
 mod wire;
