@@ -136,6 +136,7 @@ impl Terminal {
     }
 
     /// Waits until what is typed is not shown.
+    #[cfg(feature = "yubikey")]
     pub(crate) fn expect_no_echo(&self) {
         let started = std::time::Instant::now();
         while tcgetattr(&self.keys)
