@@ -29,7 +29,7 @@ differential: ## 10,000 random documents, rules and orders of rules, compared wi
 
 bench: ## Measure against the bare cryptography and real sops
 	contrib/setup test
-	$(cargo) bench --quiet --locked --bench check --bench delivery --bench rekey
+	$(cargo) bench --quiet --locked --bench check --bench delivery --bench rekey --bench yubikey
 
 generate: ## Write the manual pages and completions that are made from the command line's definition
 	SECRETSD_GENERATE=1 $(cargo) test --quiet --locked --test tests docs::generated

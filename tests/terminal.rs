@@ -135,6 +135,20 @@ impl Terminal {
         }
     }
 
+    /// Waits until what is typed is not shown.
+    #[cfg(feature = "yubikey")]
+    pub(crate) fn expect_no_echo(&self) {
+        let started = std::time::Instant::now();
+        while tcgetattr(&self.keys)
+            .unwrap()
+            .local_modes
+            .contains(LocalModes::ECHO)
+        {
+            assert!(started.elapsed() < PATIENCE, "it is shown for ever");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Types `keys`; Enter is `\r`.
     pub(crate) fn enter(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();

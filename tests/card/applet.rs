@@ -136,6 +136,13 @@ impl Card {
         self.keys.insert(0x81 + slot, key);
     }
 
+    /// The management key is one that only the PIN gives.
+    pub(super) fn protect_management(&mut self) {
+        self.management.key = *b"management key of a card";
+        let key = self.management.key;
+        self.put_object(PROTECTED, tlv(0x88, &tlv(0x89, &key)));
+    }
+
     pub(super) fn put_object(&mut self, id: u32, content: Vec<u8>) {
         self.objects.insert(id, content);
     }

@@ -26,10 +26,14 @@ const ATR: [u8; 23] = [
     0x75, 0x62, 0x69, 0x4b, 0x65, 0x79, 0x40,
 ];
 
-/// The program of the card; it runs until it is killed.
 #[test]
 #[ignore = "it is started by the tests that need a card"]
 fn card() {
+    run_if_asked();
+}
+
+/// The program of the card, where this process was started to be one; it runs until it is killed.
+pub(crate) fn run_if_asked() {
     let Ok(specification) = std::env::var(SPECIFICATION) else {
         return;
     };
@@ -63,7 +67,6 @@ struct Plug {
 }
 
 fn made(specification: &Value) -> Card {
-    let number = |value: &Value| u8::try_from(value.as_u64().unwrap()).unwrap();
     let version = specification["version"].as_array().unwrap();
     let mut card = Card::new(
         u32::try_from(specification["serial"].as_u64().unwrap()).unwrap(),
@@ -75,6 +78,9 @@ fn made(specification: &Value) -> Card {
         specification["pin"].as_str().unwrap().as_bytes(),
         specification["aes"].as_bool().unwrap(),
     );
+    if specification["protected"].as_bool().unwrap() {
+        card.protect_management();
+    }
     for key in specification["keys"].as_array().unwrap() {
         card.add_key(
             number(&key["slot"]),
@@ -176,8 +182,9 @@ impl Emulator {
                 }
                 "object" => {
                     let id = u32::try_from(value["id"].as_u64().unwrap()).unwrap();
-                    let content = value["content"].as_str().unwrap().as_bytes();
-                    self.card().put_object(id, content.to_vec());
+                    let content = value["content"].as_array().unwrap();
+                    let content = content.iter().map(number).collect();
+                    self.card().put_object(id, content);
                 }
                 other => panic!("a card cannot {other}"),
             }
@@ -187,6 +194,10 @@ impl Emulator {
         drop(card);
         let _ = writeln!(&connection, "{state}");
     }
+}
+
+fn number(value: &Value) -> u8 {
+    u8::try_from(value.as_u64().unwrap()).unwrap()
 }
 
 fn milliseconds(value: &Value) -> Duration {

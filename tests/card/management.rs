@@ -1,9 +1,7 @@
 //! The management key of an emulated card: both sides prove to each other that they know it.
 
-use des::{
-    TdesEde3,
-    cipher::{BlockDecrypt as _, BlockEncrypt as _, KeyInit as _},
-};
+use aes::cipher::{BlockCipherEncrypt as _, KeyInit as _};
+use des::cipher::{BlockEncrypt as _, KeyInit as _};
 
 use super::{
     applet::{Answer, REFUSED, WRONG_DATA},
@@ -11,7 +9,7 @@ use super::{
 };
 
 const TRIPLE_DES: u8 = 0x03;
-/// As newer cards have it; nothing here speaks it.
+/// As newer cards have it.
 const AES_192: u8 = 0x0a;
 /// What cards leave the factory with.
 const FACTORY: [u8; 24] = [
@@ -20,9 +18,9 @@ const FACTORY: [u8; 24] = [
 
 pub(super) struct Management {
     algorithm: u8,
-    key: [u8; 24],
+    pub(super) key: [u8; 24],
     /// What the other side has to send back, deciphered.
-    witness: Option<[u8; 8]>,
+    witness: Option<Vec<u8>>,
     authenticated: bool,
 }
 
@@ -60,16 +58,19 @@ impl Management {
         if !self.authenticated {
             return Err(REFUSED);
         }
-        let [TRIPLE_DES, 0x9b, 24, key @ ..] = data else {
+        let [algorithm, 0x9b, 24, key @ ..] = data else {
             return Err(WRONG_DATA);
         };
+        if *algorithm != self.algorithm {
+            return Err(WRONG_DATA);
+        }
         self.key = key.try_into().map_err(|_| WRONG_DATA)?;
         Ok(Vec::new())
     }
 
     /// The two steps of mutual authentication.
     pub(super) fn authenticate(&mut self, algorithm: u8, data: &[u8]) -> Answer {
-        if algorithm != self.algorithm || algorithm != TRIPLE_DES {
+        if algorithm != self.algorithm {
             return Err(WRONG_DATA);
         }
         let (0x7c, inner, _) = read_tlv(data).ok_or(WRONG_DATA)? else {
@@ -80,9 +81,10 @@ impl Management {
         };
         if first.is_empty() {
             // Not random: nobody attacks it.
-            let witness = [7; 8];
+            let witness = vec![7; self.block()];
+            let answer = self.encrypt(&witness);
             self.witness = Some(witness);
-            return Ok(tlv(0x7c, &tlv(0x80, &self.encrypt(witness))));
+            return Ok(tlv(0x7c, &tlv(0x80, &answer)));
         }
         let witness = self.witness.take().ok_or(WRONG_DATA)?;
         if first != witness {
@@ -91,23 +93,28 @@ impl Management {
         let (0x81, challenge, _) = read_tlv(rest).ok_or(WRONG_DATA)? else {
             return Err(WRONG_DATA);
         };
-        let challenge = challenge.try_into().map_err(|_| WRONG_DATA)?;
+        if challenge.len() != self.block() {
+            return Err(WRONG_DATA);
+        }
         self.authenticated = true;
         Ok(tlv(0x7c, &tlv(0x82, &self.encrypt(challenge))))
     }
 
-    fn encrypt(&self, block: [u8; 8]) -> [u8; 8] {
-        let cipher = TdesEde3::new(&self.key.into());
-        let mut block = block.into();
-        cipher.encrypt_block(&mut block);
-        block.into()
+    fn block(&self) -> usize {
+        if self.algorithm == AES_192 { 16 } else { 8 }
     }
-}
 
-#[test]
-fn ciphers_turn_back() {
-    let management = Management::new(false);
-    let mut block = management.encrypt([1; 8]).into();
-    TdesEde3::new(&FACTORY.into()).decrypt_block(&mut block);
-    assert_eq!(<[u8; 8]>::from(block), [1; 8]);
+    /// One block.
+    fn encrypt(&self, block: &[u8]) -> Vec<u8> {
+        if self.algorithm == AES_192 {
+            let block: [u8; 16] = block.try_into().unwrap();
+            let mut block = aes::cipher::Array::from(block);
+            aes::Aes192::new(&self.key.into()).encrypt_block(&mut block);
+            return block.to_vec();
+        }
+        let block: [u8; 8] = block.try_into().unwrap();
+        let mut block = block.into();
+        des::TdesEde3::new(&self.key.into()).encrypt_block(&mut block);
+        block.to_vec()
+    }
 }

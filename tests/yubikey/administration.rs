@@ -194,7 +194,8 @@ fn works_on_a_card_that_the_plugin_has_set_up() {
     };
     let mut command = Command::new("sh");
     // It asks only where it can show something, too.
-    command.args(["-c", "exec \"$@\" >/dev/tty 2>/dev/tty", "sh"]);
+    let script = "exec timeout --foreground 60 \"$@\" >/dev/tty 2>/dev/tty";
+    command.args(["-c", script, "sh"]);
     command
         .arg(&plugin)
         .args(["--generate", "--serial", "3009", "--slot", "1"]);
@@ -202,6 +203,8 @@ fn works_on_a_card_that_the_plugin_has_set_up() {
     crate::support::clean(&mut command);
     let made = Terminal::run(&reader.enter(&command), |person| {
         person.expect("PIN");
+        // What is typed before is thrown away.
+        person.expect_no_echo();
         person.enter(&format!("{PIN}\r"));
     });
     assert_eq!(made.ran.code(), 0, "{}", made.seen);
@@ -282,19 +285,84 @@ fn overwrites_nothing_and_makes_no_weak_key() {
 }
 
 #[test]
-fn a_management_key_of_another_kind_is_explained() {
-    let test = "a_management_key_of_another_kind_is_explained";
-    let Some(reader) = Reader::with(test, &[Model::new(3008).version([5, 7, 1]).aes()]) else {
+fn a_key_whose_certificate_fails_is_told_and_usable() {
+    let test = "a_key_whose_certificate_fails_is_told_and_usable";
+    let Some(reader) = Reader::with(test, &[Model::new(3014)]) else {
         return;
     };
-    let refused = generate(&reader, &[]).expect(2);
+    let card = reader.card(0);
+    card.tell(&json!({ "touch": false }));
+    let refused = generate(&reader, &["--pin-policy", "never"]).expect(2);
     assert!(
-        refused.stderr.contains("is of another kind than 3DES"),
+        refused
+            .stderr
+            .contains("the key was made in YubiKey 3014, but not its certificate"),
         "{refused}"
     );
+    card.tell(&json!({ "touch": true }));
+    let keys = run(&mut reader.ctl(["yubikey", "identity", "--json"]))
+        .expect(0)
+        .json();
+    assert_eq!(
+        (keys[0]["slot"].as_u64(), keys[0]["name"].is_null()),
+        (Some(1), true)
+    );
+    let dir = Dir::new();
+    let file = encrypted(&dir, "a.yaml", &[keys[0]["recipient"].as_str().unwrap()]);
+    let identity = dir.write("identity.txt", keys[0]["identity"].as_str().unwrap());
+    let shown = run(&mut decrypt(&reader, &file, &[&identity])).expect(0);
+    assert_eq!(shown.text(), PLAIN);
+    // It is a key like any other.
+    let refused = generate(&reader, &["--slot", "1"]).expect(2);
     assert!(
-        refused.stderr.contains("change-management-key"),
+        refused.stderr.contains("nothing is overwritten"),
         "{refused}"
     );
-    assert_eq!(reader.card(0).count("generated"), 0);
+}
+
+/// Cards from firmware 5.7 on have a management key of AES.
+#[test]
+fn newer_cards_have_another_kind_of_management_key() {
+    let test = "newer_cards_have_another_kind_of_management_key";
+    let new = |serial| Model::new(serial).version([5, 7, 1]).aes();
+    let Some(reader) = Reader::with(test, &[new(3010), new(3011).protected()]) else {
+        return;
+    };
+    let dir = Dir::new();
+    for serial in ["3010", "3011"] {
+        let args = ["--json", "--yubikey", serial, "--touch-policy", "never"];
+        let key = generate(&reader, &args).expect(0).json();
+        let recipient = key[0]["recipient"].as_str().unwrap();
+        let file = encrypted(&dir, &format!("{serial}.yaml"), &[recipient]);
+        let identity = dir.write("identity.txt", key[0]["identity"].as_str().unwrap());
+        let command = decrypt(&reader, &file, &[&identity]);
+        let number = usize::from(serial == "3011");
+        reader.power_down(reader.card(number));
+        assert_eq!(with_pin(&command), PLAIN);
+        assert_eq!(reader.card(number).count("generated"), 1);
+    }
+}
+
+#[test]
+fn a_management_key_that_nobody_knows_is_explained() {
+    let test = "a_management_key_that_nobody_knows_is_explained";
+    let models = [
+        Model::new(3012).protected(),
+        Model::new(3013).version([5, 7, 1]).aes().protected(),
+    ];
+    let Some(reader) = Reader::with(test, &models) else {
+        return;
+    };
+    for (number, serial) in ["3012", "3013"].into_iter().enumerate() {
+        let card = reader.card(number);
+        card.tell(&json!({ "object": { "id": 0x5f_c109, "content": [0x88, 0] } }));
+        let refused = generate(&reader, &["--yubikey", serial]).expect(2);
+        let says = "is neither the factory's nor protected by the PIN";
+        assert!(refused.stderr.contains(says), "{refused}");
+        assert!(
+            refused.stderr.contains("change-management-key"),
+            "{refused}"
+        );
+        assert_eq!(card.count("generated"), 0);
+    }
 }

@@ -140,6 +140,16 @@ fn a_card_that_says_nonsense_or_nothing_is_given_up() {
         let mut command = decrypt(&reader, &both, &identities);
         command.env("SECRETSD_CARD_TIME_LIMIT", "2");
         assert_eq!(run(&mut command).expect(0).text(), PLAIN, "{mood}");
+        // Also when it does not answer from the beginning.
+        let mut command = decrypt(&reader, &both, &identities);
+        command.env("SECRETSD_CARD_TIME_LIMIT", "2");
+        assert_eq!(run(&mut command).expect(0).text(), PLAIN, "{mood}");
+        let named = ["decrypt", both.to_str().unwrap(), "--yubikey", "2004"];
+        assert_eq!(
+            run(&mut reader.ctl(named)).expect(0).text(),
+            PLAIN,
+            "{mood}"
+        );
         let mut command = decrypt(&reader, &only, &identities);
         command.env("SECRETSD_CARD_TIME_LIMIT", "2");
         let refused = run(&mut command).expect(2);
@@ -287,7 +297,7 @@ fn an_older_card_is_known_by_its_certificates() {
     };
     // A certificate of another kind, and an object that is none.
     case.card()
-        .tell(&json!({ "object": { "id": 0x5f_c10f, "content": "\u{0}\u{1}\u{2}" } }));
+        .tell(&json!({ "object": { "id": 0x5f_c10f, "content": [0, 1, 2] } }));
     run(&mut case.decrypt()).expect(0);
     let list = run(&mut case.reader.ctl(["yubikey", "list", "--json"]))
         .expect(0)

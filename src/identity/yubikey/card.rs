@@ -7,7 +7,7 @@ use std::{
 };
 
 use yubikey::{
-    Certificate, Context, YubiKey,
+    Certificate, YubiKey,
     piv::{
         self, AlgorithmId, ManagementAlgorithmId, ManagementSlotId, RetiredSlotId, SlotId,
         SlotMetadata,
@@ -15,7 +15,7 @@ use yubikey::{
 };
 
 use super::{
-    generate,
+    new_key, readers,
     wire::{self, CardInfo, KeyInfo, PinPolicy, PinState, Refusal, TouchPolicy, decode, encode},
 };
 use crate::secret::Secret;
@@ -59,7 +59,7 @@ fn answer(line: &Secret, card: &mut Option<Card>) -> Done<Secret> {
         return Ok(json(&list()?).into());
     }
     if let ["open", serial] = *words.as_slice() {
-        let opened = Card::open(parse(serial)?)?;
+        let opened = readers::card(parse(serial)?)?;
         let version = opened.version.to_string();
         *card = Some(opened);
         return Ok(version.into());
@@ -78,14 +78,14 @@ fn answer(line: &Secret, card: &mut Option<Card>) -> Done<Secret> {
         }
         ["generate", slot, pin_policy, touch_policy, name, pin] => {
             let name = String::from_utf8(decode(name).ok_or(Refusal::Nonsense)?);
-            let wanted = generate::Wanted {
+            let wanted = new_key::Wanted {
                 slot: parse(slot)?,
                 pin_policy: policy(pin_policy)?,
                 touch_policy: policy(touch_policy)?,
                 name: name.map_err(|_| Refusal::Nonsense)?,
                 pin: secret(pin)?,
             };
-            Ok(json(&generate::generate(card, &wanted)?).into())
+            Ok(json(&new_key::generate(card, &wanted)?).into())
         }
         _ => Err(Refusal::Nonsense),
     }
@@ -108,34 +108,8 @@ impl Drop for Card {
     }
 }
 
-/// Every card in every reader, and whether there are some that others keep for themselves.
-fn every_card() -> Done<(Vec<Card>, bool)> {
-    let mut context = match Context::open() {
-        Ok(context) => context,
-        Err(error) => {
-            return match refusal(error) {
-                Refusal::NoCard => Ok((Vec::new(), false)),
-                other => Err(other),
-            };
-        }
-    };
-    let mut cards = Vec::new();
-    let mut busy = false;
-    for reader in context.iter().map_err(refusal)? {
-        match reader.open() {
-            Ok(yubikey) => cards.push(Card::new(yubikey)),
-            // No card, or one of another kind.
-            Err(error) => busy |= refusal(error) == Refusal::Busy,
-        }
-    }
-    Ok((cards, busy))
-}
-
 fn list() -> Done<Vec<CardInfo>> {
-    let (mut cards, busy) = every_card()?;
-    if cards.is_empty() && busy {
-        return Err(Refusal::Busy);
-    }
+    let mut cards = readers::every_card()?;
     // One that answers nonsense must not hide the others.
     let (known, mut unknown): (Vec<_>, Vec<_>) =
         cards.iter_mut().map(Card::info).partition(Result::is_ok);
@@ -146,7 +120,7 @@ fn list() -> Done<Vec<CardInfo>> {
 }
 
 impl Card {
-    fn new(yubikey: YubiKey) -> Self {
+    pub(super) fn new(yubikey: YubiKey) -> Self {
         Self {
             serial: yubikey.serial().0,
             version: yubikey.version(),
@@ -154,11 +128,8 @@ impl Card {
         }
     }
 
-    fn open(serial: u32) -> Done<Self> {
-        let (cards, busy) = every_card()?;
-        let mut cards = cards.into_iter();
-        let missing = if busy { Refusal::Busy } else { Refusal::NoCard };
-        cards.find(|card| card.serial == serial).ok_or(missing)
+    pub(super) fn serial(&self) -> u32 {
+        self.serial
     }
 
     pub(super) fn yubikey(&mut self) -> Done<&mut YubiKey> {

@@ -179,6 +179,10 @@ impl Held {
                 return self.done(asked);
             }
         }
+        if let (Ok(Err(Refusal::Denied)), TouchPolicy::Never) = (&asked, key.touch_policy) {
+            let name = name_of(self.serial);
+            return Err(person::locked(&name, "it refused to use its key").into());
+        }
         self.done(asked)
     }
 

@@ -2,15 +2,20 @@
 //!
 //! - here: one key ([`CardKey`]), and the cards of a run, each with one session ([`Cards`]);
 //! - [`text`]: the texts, and wrapping, for which no card is needed;
-//! - [`session`] and [`card`]: both sides of a session, with [`wire`] between them; [`generate`]: a new key;
+//! - [`session`] and [`card`]: both sides of a session, with [`wire`] between them; [`readers`]: where cards are;
+//! - [`new_key`]: a key that was not there before, for which the card wants its [`management`] key;
 //! - [`pin`]: who is asked for the PIN.
 
 #[cfg(feature = "yubikey")]
 mod card;
-#[cfg(feature = "yubikey")]
-mod generate;
 mod held;
+#[cfg(feature = "yubikey")]
+mod management;
+#[cfg(feature = "yubikey")]
+mod new_key;
 mod pin;
+#[cfg(feature = "yubikey")]
+mod readers;
 mod session;
 mod text;
 mod wire;
@@ -303,12 +308,9 @@ fn explain(card: &str, refusal: Refusal) -> Error {
         .with_hint("name another slot, or none to take the first free one"),
         Refusal::ManagementKind => Error::new(
             "management-key",
-            format!("the management key of {card} is of another kind than 3DES"),
+            format!("the management key of {card} is of a kind that is not known"),
         )
-        .with_hint(
-            "change it first: \
-             ykman piv access change-management-key --algorithm tdes --generate --protect",
-        ),
+        .with_hint("change it first: ykman piv access change-management-key --generate --protect"),
         Refusal::ManagementKey => Error::new(
             "management-key",
             format!(
@@ -316,6 +318,13 @@ fn explain(card: &str, refusal: Refusal) -> Error {
             ),
         )
         .with_hint("protect it: ykman piv access change-management-key --protect"),
+        Refusal::WithoutCertificate => Error::new(
+            "no-certificate",
+            format!("the key was made in {card}, but not its certificate: the card was not touched in time, or taken out"),
+        )
+        .with_hint(
+            "the key can be used: secretsctl yubikey identity writes its identity; age-plugin-yubikey does not see it",
+        ),
         Refusal::WrongPin(0) => pin::blocked(card),
         other => {
             let (reason, hint) = reason(other);

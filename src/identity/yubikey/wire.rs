@@ -104,6 +104,8 @@ pub(super) enum Refusal {
     ManagementKind,
     /// The management key is neither the factory's nor protected by the PIN.
     ManagementKey,
+    /// The key was made, and its certificate could not be.
+    WithoutCertificate,
     /// The card said something that makes no sense.
     Nonsense,
 }

@@ -3,7 +3,7 @@
 
 mod applet;
 mod der;
-mod emulator;
+pub(crate) mod emulator;
 mod management;
 mod other;
 
@@ -68,6 +68,7 @@ pub(crate) struct Model {
     version: [u8; 3],
     pin: &'static str,
     aes: bool,
+    protected: bool,
     keys: Vec<Key>,
 }
 
@@ -88,6 +89,7 @@ impl Model {
             version: [5, 4, 3],
             pin: PIN,
             aes: false,
+            protected: false,
             keys: Vec::new(),
         }
     }
@@ -123,6 +125,12 @@ impl Model {
     /// The management key is of the kind that newer cards have.
     pub(crate) fn aes(mut self) -> Self {
         self.aes = true;
+        self
+    }
+
+    /// The management key is not that of the factory, and kept behind the PIN.
+    pub(crate) fn protected(mut self) -> Self {
+        self.protected = true;
         self
     }
 }
@@ -203,7 +211,7 @@ impl Reader {
             .collect();
         let specification = json!({
             "port": PORT + number, "serial": model.serial, "version": model.version,
-            "pin": model.pin, "aes": model.aes, "keys": keys, "control": control,
+            "pin": model.pin, "aes": model.aes, "protected": model.protected, "keys": keys, "control": control,
         });
         let mut program = Command::new(std::env::current_exe().unwrap());
         program.args([

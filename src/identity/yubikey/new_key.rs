@@ -8,6 +8,7 @@ use x509_cert::{
     ext::{AsExtension, Extension},
     name::Name,
     serial_number::SerialNumber,
+    spki::SubjectPublicKeyInfoOwned,
     time::{Time, Validity},
 };
 use yubikey::{
@@ -17,6 +18,7 @@ use yubikey::{
 
 use super::{
     card::{Card, POLICIES, refusal, slot_id},
+    management,
     wire::{KeyInfo, PinPolicy, Refusal, TouchPolicy},
 };
 use crate::secret::Secret;
@@ -49,29 +51,25 @@ pub(super) fn generate(card: &mut Card, wanted: &Wanted) -> Result<KeyInfo, Refu
         card.yubikey()?,
         id,
         AlgorithmId::EccP256,
-        match wanted.pin_policy {
-            PinPolicy::Never => yubikey::PinPolicy::Never,
-            PinPolicy::Once => yubikey::PinPolicy::Once,
-            PinPolicy::Always => yubikey::PinPolicy::Always,
-        },
-        match wanted.touch_policy {
-            TouchPolicy::Never => yubikey::TouchPolicy::Never,
-            TouchPolicy::Always => yubikey::TouchPolicy::Always,
-            TouchPolicy::Cached => yubikey::TouchPolicy::Cached,
-        },
+        wanted.pin_policy.into(),
+        wanted.touch_policy.into(),
     )
     .map_err(refusal)?;
+    // From here on there is something to tell of, whatever comes.
+    certify(card, wanted, name, key).map_err(|_| Refusal::WithoutCertificate)?;
+    card.key(wanted.slot)
+}
+
+/// Writes the certificate, which the new key itself signs: that takes its PIN and its touch.
+fn certify(
+    card: &mut Card,
+    wanted: &Wanted,
+    name: Name,
+    key: SubjectPublicKeyInfoOwned,
+) -> Result<(), Refusal> {
     let policies = Policies([
-        match wanted.pin_policy {
-            PinPolicy::Never => 1,
-            PinPolicy::Once => 2,
-            PinPolicy::Always => 3,
-        },
-        match wanted.touch_policy {
-            TouchPolicy::Never => 1,
-            TouchPolicy::Always => 2,
-            TouchPolicy::Cached => 3,
-        },
+        yubikey::PinPolicy::from(wanted.pin_policy).into(),
+        yubikey::TouchPolicy::from(wanted.touch_policy).into(),
     ]);
     if wanted.pin_policy == PinPolicy::Always {
         // What came in between may count as another command.
@@ -79,7 +77,7 @@ pub(super) fn generate(card: &mut Card, wanted: &Wanted) -> Result<KeyInfo, Refu
     }
     Certificate::generate_self_signed::<_, NistP256>(
         card.yubikey()?,
-        id,
+        slot_id(wanted.slot)?,
         serial_number()?,
         Validity {
             not_before: Time::try_from(SystemTime::now()).map_err(|_| Refusal::Nonsense)?,
@@ -93,8 +91,8 @@ pub(super) fn generate(card: &mut Card, wanted: &Wanted) -> Result<KeyInfo, Refu
                 .map_err(|_| der::ErrorKind::Failed.into())
         },
     )
-    .map_err(refusal)?;
-    card.key(wanted.slot)
+    .map(drop)
+    .map_err(refusal)
 }
 
 fn refuse_occupied(card: &mut Card, slot: u8, id: SlotId) -> Result<(), Refusal> {
@@ -114,11 +112,13 @@ fn refuse_occupied(card: &mut Card, slot: u8, id: SlotId) -> Result<(), Refusal>
 
 /// With the key that the card keeps behind the PIN, else with the factory's.
 fn authenticate(card: &mut Card) -> Result<(), Refusal> {
-    let management = SlotId::Management(ManagementSlotId::Management);
+    let slot = SlotId::Management(ManagementSlotId::Management);
+    // The library does not know the kinds of newer cards.
     if card.describes_keys()
-        && let Err(yubikey::Error::AlgorithmError) = piv::metadata(card.yubikey()?, management)
+        && let Err(yubikey::Error::AlgorithmError) = piv::metadata(card.yubikey()?, slot)
     {
-        return Err(Refusal::ManagementKind);
+        let reader = card.yubikey()?.name().to_owned();
+        return management::authenticate(&reader);
     }
     if let Ok(key) = MgmKey::get_protected(card.yubikey()?)
         && card.yubikey()?.authenticate(key).is_ok()
@@ -136,6 +136,26 @@ fn serial_number() -> Result<SerialNumber, Refusal> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|_| Refusal::Nonsense)?;
     SerialNumber::new(&bytes).map_err(|_| Refusal::Nonsense)
+}
+
+impl From<PinPolicy> for yubikey::PinPolicy {
+    fn from(policy: PinPolicy) -> Self {
+        match policy {
+            PinPolicy::Never => Self::Never,
+            PinPolicy::Once => Self::Once,
+            PinPolicy::Always => Self::Always,
+        }
+    }
+}
+
+impl From<TouchPolicy> for yubikey::TouchPolicy {
+    fn from(policy: TouchPolicy) -> Self {
+        match policy {
+            TouchPolicy::Never => Self::Never,
+            TouchPolicy::Always => Self::Always,
+            TouchPolicy::Cached => Self::Cached,
+        }
+    }
 }
 
 /// The extension that tells the policies: two bytes, of no ASN.1 type.
