@@ -225,7 +225,7 @@ fn a_host_key_opens_what_is_for_the_recipient_derived_from_it() {
 }
 
 /// An identity file that only the passphrase `12345` opens.
-fn protected(dir: &Dir, key: &AgeKey) -> Option<PathBuf> {
+pub(crate) fn protected(dir: &Dir, key: &AgeKey) -> Option<PathBuf> {
     let (age, plugin) = (peer("age")?, peer("age-plugin-batchpass")?);
     let file = dir.join("protected.age");
     let mut command = Command::new(age);

@@ -35,7 +35,7 @@ printf -- "-> done\n\n"
 "#;
 
 /// A directory with the plugin, an identity and a file that only it opens, made by real sops with the plugin's help.
-struct Setup {
+pub(crate) struct Setup {
     dir: Dir,
     plugins: PathBuf,
     identity: PathBuf,
@@ -44,7 +44,7 @@ struct Setup {
 }
 
 impl Setup {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let sops = Sops::find("3.13.3")?;
         let dir = Dir::new();
         let plugins = dir.join("plugins");
@@ -91,7 +91,7 @@ impl Setup {
     }
 
     /// A configuration that delivers the file to `memory` with the plugins that `allow` names.
-    fn configuration(&self, memory: &Dir, allow: &str) -> PathBuf {
+    pub(crate) fn configuration(&self, memory: &Dir, allow: &str) -> PathBuf {
         self.dir.write(
             "secretsd.yaml",
             format!(
@@ -109,7 +109,7 @@ impl Setup {
         )
     }
 
-    fn asks(&self, script: &str) {
+    pub(crate) fn asks(&self, script: &str) {
         self.dir.write("plugins/ask", script);
     }
 }

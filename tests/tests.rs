@@ -50,6 +50,7 @@ mod rules_differential;
 mod support;
 mod templates;
 mod terminal;
+mod unlock;
 #[cfg(feature = "yubikey")]
 mod yubikey;
 

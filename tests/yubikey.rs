@@ -3,7 +3,7 @@
 mod administration;
 mod hostile;
 mod runs;
-mod unattended;
+pub(crate) mod unattended;
 
 use std::{
     ffi::OsStr,

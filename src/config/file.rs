@@ -8,13 +8,13 @@ use std::{
 
 use super::{
     Config, Deliver, IdentitySource, Layout, Log, LogFormat, LogLevel, Place, PluginSettings,
-    Rekey, Socket, Watch,
+    Rekey, Socket, Unlock, Watch,
     entries::{Context, Defaults, Entries},
     include::included,
     node::{self, Node},
     paths::{generations_directory, unsafe_path},
     reader::{Fields, Findings, tidy},
-    rekey, sections,
+    rekey, sections, unlock,
 };
 use crate::{
     error::{Error, Result},
@@ -166,6 +166,7 @@ pub(crate) fn for_repository(
         },
         identities: identity_sources,
         plugins: PluginSettings::default(),
+        unlock: Unlock::default(),
         deliver: Deliver::ByRules,
         base: Some(DEFAULT_BASE.to_owned()),
         layout: Layout::Leaves,
@@ -262,15 +263,17 @@ fn resolve(
     let mut log = default_log();
     let mut limits = Limits::default();
     let mut rekeying = Rekey::default();
+    let mut unlocking = Unlock::default();
     for member in fields.all() {
         let node = &member.node;
         match member.key.as_str() {
-            "credentials" | "unlock" => sections::refuse_later(member, findings),
+            "credentials" => sections::refuse_later(member, findings),
             "limits" => sections::limits(node, findings, &mut limits),
             "log" => sections::log(node, findings, &mut log),
             "metrics" => sections::metrics(node, findings),
             "rekey" => rekeying = rekey::rekey(node, repository.as_deref(), findings),
             "restart" => sections::restart(node, findings),
+            "unlock" => unlocking = unlock::unlock(node, findings),
             "watch" => sections::watch(node, findings, &mut watch),
             _ => {}
         }
@@ -327,6 +330,7 @@ fn resolve(
         },
         identities: identities.unwrap_or_default(),
         plugins: plugins.unwrap_or_default(),
+        unlock: unlocking,
         deliver,
         base,
         layout: layout.unwrap_or(Layout::Leaves),

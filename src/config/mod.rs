@@ -17,6 +17,7 @@ mod reader;
 mod rekey;
 mod sections;
 mod units;
+mod unlock;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -30,6 +31,7 @@ pub(crate) use file::{Surroundings, default_file, for_repository, load};
 pub(crate) use glob::Glob;
 pub(crate) use paths::{generations_directory, unsafe_part, unsafe_path};
 pub(crate) use rekey::{Rekey, RekeyMode};
+pub(crate) use unlock::{Keep, Unlock};
 
 /// A whole configuration, resolved: paths absolute, defaults filled in, includes merged.
 #[derive(Debug)]
@@ -48,6 +50,7 @@ pub(crate) struct Config {
     pub(crate) socket: Socket,
     pub(crate) identities: Vec<IdentitySource>,
     pub(crate) plugins: PluginSettings,
+    pub(crate) unlock: Unlock,
     pub(crate) deliver: Deliver,
     /// Left out of the path of what is delivered by rules; a clean relative path, `secrets` by default.
     pub(crate) base: Option<String>,
@@ -102,6 +105,17 @@ impl IdentitySource {
             | Self::SshKeyFile(path)
             | Self::Unspecified(path) => Some(path),
             Self::YubiKey { .. } => None,
+        }
+    }
+
+    /// What the identities from it are called.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::YubiKey { serial, slot } => format!("YubiKey {serial} slot {slot}"),
+            Self::AgeKeyFile(path)
+            | Self::PluginIdentityFile(path)
+            | Self::SshKeyFile(path)
+            | Self::Unspecified(path) => path.to_string_lossy().into_owned(),
         }
     }
 }

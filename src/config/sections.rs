@@ -269,22 +269,16 @@ pub(super) fn metrics(node: &Node, findings: &mut Findings) {
     }
 }
 
-/// `unlock` and `credentials` have no part that could be kept.
+/// `credentials` has no part that could be kept.
 pub(super) fn refuse_later(member: &Member, findings: &mut Findings) {
     if matches!(&member.node.value, Value::Null)
         || matches!(&member.node.value, Value::Map(m) if m.is_empty())
     {
         return;
     }
-    let (what, hint) = match member.key.as_str() {
-        "credentials" => (
-            "serving credentials to systemd",
-            "let units read the delivered files, or `LoadCredential=NAME:/run/secrets/NAME`",
-        ),
-        _ => (
-            "unlocking identities that need a person",
-            "use identities that open without one, and remove the section",
-        ),
-    };
-    findings.later(&member.key_place, what, hint);
+    findings.later(
+        &member.key_place,
+        "serving credentials to systemd",
+        "let units read the delivered files, or `LoadCredential=NAME:/run/secrets/NAME`",
+    );
 }

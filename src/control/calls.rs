@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::protocol::{Approve, Call, DESCRIPTION, INTERFACE, Plan, SERVICE, WaitFor};
+use super::protocol::{Approve, Call, DESCRIPTION, INTERFACE, Identified, Plan, SERVICE, WaitFor};
 
 /// Names of one `Wait`.
 const WAIT_NAMES: usize = 1000;
@@ -13,10 +13,12 @@ pub(super) enum Method {
     Answer(Value),
     Approve(Approve),
     List,
+    Lock(Identified),
     Pending,
     Plan(Plan),
     Reload,
     Status,
+    Unlock(Identified),
     Wait(WaitFor),
 }
 
@@ -35,10 +37,12 @@ pub(super) fn method(call: &Call) -> Result<Method, Value> {
     match (interface, name) {
         (INTERFACE, "Approve") => approve_parameters(&call.parameters).map(Method::Approve),
         (INTERFACE, "List") => Ok(Method::List),
+        (INTERFACE, "Lock") => identity_parameters(&call.parameters).map(Method::Lock),
         (INTERFACE, "Pending") => Ok(Method::Pending),
         (INTERFACE, "Plan") => plan_parameters(&call.parameters).map(Method::Plan),
         (INTERFACE, "Reload") => Ok(Method::Reload),
         (INTERFACE, "Status") => Ok(Method::Status),
+        (INTERFACE, "Unlock") => identity_parameters(&call.parameters).map(Method::Unlock),
         (INTERFACE, "Wait") => wait_parameters(&call.parameters).map(Method::Wait),
         (SERVICE, "GetInfo") => Ok(Method::Answer(reply(information(), false))),
         (SERVICE, "GetInterfaceDescription") => describe(&call.parameters).map(Method::Answer),
@@ -50,6 +54,14 @@ pub(super) fn method(call: &Call) -> Result<Method, Value> {
 fn approve_parameters(parameters: &Value) -> Result<Approve, Value> {
     serde_json::from_value(parameters.clone())
         .map_err(|_| service_error("InvalidParameter", "parameter", "id"))
+}
+
+fn identity_parameters(parameters: &Value) -> Result<Identified, Value> {
+    if parameters.is_null() {
+        return Ok(Identified::default());
+    }
+    serde_json::from_value(parameters.clone())
+        .map_err(|_| service_error("InvalidParameter", "parameter", "identity"))
 }
 
 fn plan_parameters(parameters: &Value) -> Result<Plan, Value> {
@@ -107,7 +119,8 @@ pub(super) fn error_reply(error: &str, parameters: Value) -> Value {
     json!({ "error": error, "parameters": parameters })
 }
 
-fn service_error(error: &str, parameter: &str, value: &str) -> Value {
+/// An error of Varlink's own interface.
+pub(super) fn service_error(error: &str, parameter: &str, value: &str) -> Value {
     error_reply(&format!("{SERVICE}.{error}"), json!({ parameter: value }))
 }
 

@@ -1,11 +1,16 @@
 //! The client side, for `secretsctl`: blocking, one call at a time.
 
 use std::{
-    io::{self, BufRead as _, BufReader, Read as _, Write as _},
-    os::unix::net::UnixStream,
+    io::{self, BufRead as _, BufReader, IoSlice, Read as _, Write as _},
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::net::UnixStream,
+    },
     path::{Path, PathBuf},
 };
 
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -80,7 +85,35 @@ impl Client {
         }
     }
 
+    /// As [`follow`](Self::follow), and passes `file` with the call.
+    pub(crate) fn follow_with<T: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        parameters: impl Serialize,
+        file: OwnedFd,
+        mut progress: impl FnMut(T),
+    ) -> Result<T> {
+        self.send_with(method, parameters, true, Some(file))?;
+        loop {
+            let (reply, continues) = self.receive()?;
+            if !continues {
+                return Ok(reply);
+            }
+            progress(reply);
+        }
+    }
+
     fn send(&mut self, method: &str, parameters: impl Serialize, more: bool) -> Result<()> {
+        self.send_with(method, parameters, more, None)
+    }
+
+    fn send_with(
+        &mut self,
+        method: &str,
+        parameters: impl Serialize,
+        more: bool,
+        file: Option<OwnedFd>,
+    ) -> Result<()> {
         let mut call =
             json!({ "method": format!("{INTERFACE}.{method}"), "parameters": parameters });
         if more && let Value::Object(members) = &mut call {
@@ -88,7 +121,12 @@ impl Client {
         }
         let mut frame = call.to_string().into_bytes();
         frame.push(0);
-        match self.stream.get_mut().write_all(&frame) {
+        let sent = match file {
+            Some(file) => pass(self.stream.get_ref(), &frame, &file),
+            None => Ok(0),
+        };
+        let rest = sent.map(|sent| frame.get(sent..).unwrap_or_default());
+        match rest.and_then(|rest| self.stream.get_mut().write_all(rest)) {
             // The daemon may have answered and closed before it read the call; the answer is still there.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             result => result.map_err(|error| self.lost(&error)),
@@ -123,6 +161,7 @@ impl Client {
             ("ConfigurationRefused", Some(said)) => said.into_error("configuration"),
             ("DeliveryFailed", Some(said)) => said.into_error("delivery"),
             ("RekeyRefused", Some(said)) => return said.into_error("rekey"),
+            ("UnlockRefused", Some(said)) => return said.into_error("unlock"),
             ("PermissionDenied", said) => {
                 let message = said.map_or_else(|| "not permitted".to_owned(), |said| said.message);
                 Error::new("permission-denied", message).with_hint("run it as root")
@@ -155,6 +194,18 @@ impl Client {
         .with_file(&self.path)
         .with_hint("use programs of the same version on both sides")
     }
+}
+
+/// Sends the beginning of `frame` and with it `file`; answers how much was sent.
+fn pass(stream: &UnixStream, frame: &[u8], file: &OwnedFd) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let files = [file.as_fd()];
+    if !control.push(SendAncillaryMessage::ScmRights(&files)) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let frame = [IoSlice::new(frame)];
+    Ok(sendmsg(stream, &frame, &mut control, SendFlags::NOSIGNAL)?)
 }
 
 fn unreachable(error: &io::Error) -> Error {

@@ -60,6 +60,11 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         }
     }
 
+    /// Where the frames come from.
+    pub(super) fn stream_mut(&mut self) -> &mut R {
+        &mut self.stream
+    }
+
     /// The next frame without its NUL byte. Can be dropped and called again without losing bytes.
     pub(super) async fn next(&mut self) -> Result<Vec<u8>, Ended> {
         let idle = Instant::now() + IDLE;

@@ -9,17 +9,21 @@
 //! | [`protocol`] | every message; no type here can hold a delivered value |
 //! | [`calls`] | what calls mean, and the shape of replies |
 //! | [`codec`] | frames with limits on size and time |
+//! | [`incoming`] | bytes, and open files that the peer passes on |
 //! | [`peer`] | who is at the other end, and what that user may do |
 //! | [`socket`] | binding: a stale socket is replaced, a live one refused |
 //! | [`server`] | accept loop with limits in all and per user; one task per connection |
+//! | [`unlock`] | the call that brings the daemon's questions to a person |
 //! | [`client`] | what `secretsctl` uses |
 
 mod calls;
 pub(crate) mod client;
 mod codec;
+mod incoming;
 mod peer;
 pub(crate) mod protocol;
 pub(crate) mod server;
 pub(crate) mod socket;
+pub(crate) mod unlock;
 
 pub(crate) use peer::Readers;

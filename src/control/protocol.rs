@@ -88,8 +88,13 @@ pub(crate) struct Runtime {
 pub(crate) struct Identity {
     pub(crate) name: String,
     pub(crate) kind: String,
-    /// `usable`, `locked`, or for a configured file that gives no identity: `unreadable`, `empty`.
+    /// `usable`, `locked`, `unlocked`, or for a configured file that gives no identity: `unreadable`, `empty`.
     pub(crate) state: String,
+    /// Of an unlocked one: how many data keys are kept, and when the first of them goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) keys: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<String>,
 }
 
 /// A secret whose newest value is not delivered.
@@ -318,6 +323,75 @@ pub(crate) struct Reloaded {
     pub(crate) generation: u64,
     pub(crate) changed: Vec<String>,
     pub(crate) degraded: Vec<Degraded>,
+}
+
+/// Parameters of `Unlock` and `Lock`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Identified {
+    /// One identity, by its name, the last part of its path or the number of its card; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) identity: Option<String>,
+}
+
+/// Answer of `Unlock`: a question as long as there is one, the outcome at the end.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Unlocking {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) question: Option<Question>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) done: Option<Unlocked>,
+}
+
+/// Something to show to a person, or to ask. Answers do not come back in a message.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Question {
+    pub(crate) kind: QuestionKind,
+    pub(crate) text: String,
+    /// The two answers of a confirmation; without `no` there is only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) yes: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) no: Option<String>,
+}
+
+/// What kind of answer is wanted.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum QuestionKind {
+    /// One of two.
+    Confirm,
+    /// Typed unseen.
+    Secret,
+    /// None.
+    Tell,
+    /// Typed visibly.
+    Visible,
+}
+
+/// What unlocking came to, delivery included.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Unlocked {
+    /// Names of the identities that were used, and for how many files.
+    pub(crate) identities: Vec<UnlockedIdentity>,
+    /// Why files stay locked.
+    pub(crate) locked: Vec<Refused>,
+    pub(crate) generation: u64,
+    pub(crate) changed: Vec<String>,
+    pub(crate) degraded: Vec<Degraded>,
+}
+
+/// One identity that was unlocked.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct UnlockedIdentity {
+    pub(crate) name: String,
+    pub(crate) keys: usize,
+}
+
+/// Answer of `Lock`: how many data keys were wiped.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(crate) struct Locked {
+    pub(crate) keys: usize,
 }
 
 /// Parameters of `Wait`.

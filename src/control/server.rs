@@ -10,10 +10,7 @@ use std::{
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::{
-    net::{
-        UnixListener, UnixStream,
-        unix::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    net::{UnixListener, UnixStream, unix::OwnedWriteHalf},
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep, timeout_at},
 };
@@ -22,12 +19,14 @@ use super::{
     Readers,
     calls::{Method, error_reply, method, reply},
     codec::{Ended, Frames, send},
+    incoming::Incoming,
     peer::{Access, Peer},
     protocol::{
         Call, INTERFACE, Listing, Pending, Planned, Refused, Rekeyed, Reloaded, State, Status,
         WaitFor, Waited,
     },
     socket::ControlSocket,
+    unlock::{LockRequest, UnlockRequest},
 };
 use crate::error::{Error, Result};
 
@@ -80,6 +79,8 @@ pub(crate) struct Daemon {
     pub(crate) state: watch::Receiver<Snapshot>,
     pub(crate) reload: mpsc::Sender<ReloadRequest>,
     pub(crate) rekey: mpsc::Sender<RekeyRequest>,
+    pub(crate) unlock: mpsc::Sender<UnlockRequest>,
+    pub(crate) lock: mpsc::Sender<LockRequest>,
 }
 
 /// Serves `socket` until the runtime ends.
@@ -176,18 +177,18 @@ impl Drop for Seat {
     }
 }
 
-struct Connection {
-    frames: Frames<OwnedReadHalf>,
-    writer: OwnedWriteHalf,
+pub(super) struct Connection {
+    pub(super) frames: Frames<Incoming>,
+    pub(super) writer: OwnedWriteHalf,
     peer: Peer,
-    daemon: Daemon,
+    pub(super) daemon: Daemon,
 }
 
 impl Connection {
     fn new(stream: UnixStream, peer: Peer, daemon: Daemon) -> Self {
         let (reader, writer) = stream.into_split();
         Self {
-            frames: Frames::new(reader),
+            frames: Frames::new(Incoming::new(reader)),
             writer,
             peer,
             daemon,
@@ -223,6 +224,8 @@ impl Connection {
                     .await?
             }
             Ok(Method::Reload) => self.reload().await?,
+            Ok(Method::Lock(wanted)) => self.lock(wanted).await?,
+            Ok(Method::Unlock(wanted)) => self.unlock(wanted, call.more && !call.oneway).await?,
             Ok(Method::Wait(wanted)) => self.wait(wanted, call.more && !call.oneway).await?,
             Err(reply) => reply,
         };
@@ -230,6 +233,11 @@ impl Connection {
             return Ok(());
         }
         send(&mut self.writer, &reply).await
+    }
+
+    /// What the peer has passed on with its call.
+    pub(super) fn take_passed(&mut self) -> Option<std::os::fd::OwnedFd> {
+        self.frames.stream_mut().take_passed()
     }
 
     fn read(&self, view: impl FnOnce(&Snapshot) -> Value) -> Value {
@@ -276,7 +284,7 @@ impl Connection {
     }
 
     /// What the daemon answers to a request; nothing when it stops.
-    async fn ask<R, T>(
+    pub(super) async fn ask<R, T>(
         &mut self,
         daemon: mpsc::Sender<R>,
         request: impl FnOnce(oneshot::Sender<T>) -> R,
@@ -328,7 +336,7 @@ impl Connection {
         }
     }
 
-    fn refusal(&self, needed: Access) -> Option<Value> {
+    pub(super) fn refusal(&self, needed: Access) -> Option<Value> {
         if self.peer.access >= needed {
             return None;
         }

@@ -6,7 +6,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::{
     access, approve, check, completion, decrypt, edit, encrypt, explain, exposed, host, identity,
-    list, man, pending, rekey, reload, set, status, unset, wait, yubikey,
+    list, lock, man, pending, rekey, reload, set, status, unlock, unset, wait, yubikey,
 };
 use crate::output::{Color, Settings, Verbosity};
 
@@ -44,12 +44,14 @@ pub(crate) enum Command {
     Host(host::Args),
     Identity(identity::Args),
     List(list::Args),
+    Lock(lock::Args),
     Man(man::Args),
     Pending(pending::Args),
     Rekey(rekey::Args),
     Reload(reload::Args),
     Set(set::Args),
     Status(status::Args),
+    Unlock(unlock::Args),
     Unset(unset::Args),
     Wait(wait::Args),
     Yubikey(yubikey::Args),

@@ -20,6 +20,7 @@ mod host;
 mod identity;
 mod interrupt;
 mod list;
+mod lock;
 mod man;
 mod pending;
 mod rekey;
@@ -27,6 +28,7 @@ mod reload;
 mod report;
 mod set;
 mod status;
+mod unlock;
 mod unset;
 mod wait;
 mod yubikey;
@@ -93,12 +95,14 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<Outcome> {
         Command::Host(args) => host::run(args, context),
         Command::Identity(args) => identity::run(args, context),
         Command::List(args) => list::run(args, context),
+        Command::Lock(args) => lock::run(args, context),
         Command::Man(args) => man::run(args, context),
         Command::Pending(args) => pending::run(args, context),
         Command::Rekey(args) => rekey::run(args, context),
         Command::Reload(args) => reload::run(args, context),
         Command::Set(args) => set::run(args, context),
         Command::Status(args) => status::run(args, context),
+        Command::Unlock(args) => unlock::run(args, context),
         Command::Unset(args) => unset::run(args, context),
         Command::Wait(args) => wait::run(args, context),
         Command::Yubikey(args) => yubikey::run(args, context),

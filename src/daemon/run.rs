@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,14 +19,16 @@ use super::{
     service::Service,
     signals::Signals,
     state,
+    unlock::{self, Unlocks},
     watch::{CHECKOUT, Change},
     worker::{Outcome, Worker},
 };
 use crate::{
+    config::Config,
     control::server::{Daemon as Handles, RekeyRequest, ReloadRequest, ReloadResult, Snapshot},
     delivery::Report,
     error::{Error, Result},
-    identity::Cancel,
+    identity::{Cancel, Kept},
 };
 
 /// Requests of one kind that may wait to be noticed.
@@ -68,6 +71,10 @@ pub(super) struct Daemon {
     served: Vec<ReloadRequest>,
     hooks: Vec<Box<dyn AfterSwitch>>,
     service: Service,
+    /// In use, also while a job runs.
+    config: Arc<Config>,
+    kept: Kept,
+    unlocks: Unlocks,
 }
 
 /// Changes that are not taken up yet.
@@ -84,8 +91,14 @@ impl Daemon {
         let (shown, state) = watch::channel(state::starting(&worker.config, &worker.facts()));
         let (reload, reloads) = mpsc::channel(REQUESTS);
         let (rekey, rekeys) = mpsc::channel(REQUESTS);
+        let (unlock, unlocks) = mpsc::channel(REQUESTS);
+        let (lock, locks) = mpsc::channel(REQUESTS);
+        let kept = worker.kept.clone();
         let daemon = Self {
             plugins: worker.plugins.clone(),
+            config: Arc::clone(&worker.config),
+            unlocks: Unlocks::new(kept.clone(), unlocks, locks),
+            kept,
             worker: Some(worker),
             job: None,
             pending: None,
@@ -107,6 +120,8 @@ impl Daemon {
             state,
             reload,
             rekey,
+            unlock,
+            lock,
         };
         (daemon, handles)
     }
@@ -137,6 +152,7 @@ impl Daemon {
                     self.note(Change::default(), Duration::ZERO);
                 }
                 Event::Stop => return Ok(()),
+                Event::Unlock(event) => self.unlock(event),
                 Event::Watchdog => self.service.alive(),
             }
         }
@@ -145,6 +161,7 @@ impl Daemon {
     /// Ends a job that runs. What was delivered stays, unless `remove`.
     pub(super) async fn stop(mut self, remove: bool) -> Result<()> {
         self.service.stopping();
+        self.unlocks.cancel();
         if let Some(job) = self.job.take() {
             self.plugins.fire();
             match timeout(STOP, job).await {
@@ -200,6 +217,7 @@ impl Daemon {
                     Err(_) => Event::Lost,
                 }
             }
+            event = self.unlocks.next(is_idle) => Event::Unlock(event),
             () = sleep_until_some(due) => Event::Due,
             change = watched => Event::Changed(change),
             () = sleep_until_some(retry) => Event::Retry,
@@ -242,10 +260,32 @@ impl Daemon {
             return;
         };
         self.served.append(&mut self.asked);
+        self.unlocks.hand_over(&self.config);
         self.job = Some(tokio::task::spawn_blocking(move || {
             let outcome = worker.work(change, patience);
             (worker, outcome)
         }));
+    }
+
+    fn unlock(&mut self, event: unlock::Event) {
+        use unlock::Event as E;
+        match event {
+            E::Wanted(request) => {
+                let listing = Arc::clone(&self.shown.borrow().listing);
+                self.unlocks.begin(request, &self.config, &listing);
+            }
+            E::Locked(request) => self.unlocks.lock(request, &self.config),
+            E::Gone => self.unlocks.cancel(),
+            E::Finished(result) => {
+                self.unlocks.finish(result);
+                // Also where nothing was unlocked: meanwhile cards and plugins were left alone.
+                self.note(Change::default(), Duration::ZERO);
+            }
+            E::Expired => self.unlocks.expire(),
+        }
+        let kept = &self.kept;
+        self.shown
+            .send_if_modified(|snapshot| state::kept(&mut snapshot.status.identities, kept));
     }
 
     fn begin_rekey(&mut self, request: RekeyRequest) {
@@ -313,6 +353,7 @@ impl Daemon {
     }
 
     fn finish(&mut self, mut worker: Worker, outcome: Outcome) -> Result<()> {
+        self.config = Arc::clone(&worker.config);
         let facts = worker.facts();
         let mut answer = None;
         match outcome {
@@ -324,6 +365,8 @@ impl Daemon {
             }
             Outcome::Same => (),
             Outcome::Reconciled(report) => {
+                let unlocks = &mut self.unlocks;
+                unlocks.delivered(|| ReloadResult::Delivered(state::reloaded(&report)));
                 let mut snapshot = state::snapshot(&worker.config, &facts, &report);
                 state::rekeying(&mut snapshot, &worker.rekeying);
                 self.tell(&report, &snapshot.status.warnings);
@@ -343,6 +386,8 @@ impl Daemon {
                 return Err(error);
             }
             Outcome::Failed(error) => {
+                self.unlocks
+                    .delivered(|| ReloadResult::Failed(error.clone()));
                 log::error("cannot deliver; what was delivered stays", &error);
                 self.shown
                     .send_modify(|snapshot| state::failed(snapshot, &facts, &error));
@@ -439,6 +484,7 @@ enum Event {
     Reload(ReloadRequest),
     Retry,
     Stop,
+    Unlock(unlock::Event),
     Watchdog,
 }
 

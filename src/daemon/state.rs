@@ -1,6 +1,11 @@
 //! What the control socket shows, made from what the worker reports. No value is anywhere near.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use super::{rekey::Rekeying, worker::Facts};
 use crate::{
@@ -15,11 +20,13 @@ use crate::{
     },
     delivery::{self, Report, SecretState},
     error::Error,
+    identity::Kept,
 };
 
 /// States of an identity. A configured file that gives none is shown too, and nobody knows of what kind it would be.
 pub(super) const USABLE: &str = "usable";
 pub(super) const LOCKED: &str = "locked";
+pub(super) const UNLOCKED: &str = "unlocked";
 pub(super) const UNREADABLE: &str = "unreadable";
 pub(super) const EMPTY: &str = "empty";
 pub(super) const UNKNOWN: &str = "unknown";
@@ -36,7 +43,7 @@ pub(super) fn starting(config: &Config, facts: &Facts) -> Snapshot {
 pub(super) fn snapshot(config: &Config, facts: &Facts, report: &Report) -> Snapshot {
     let degraded = degraded(report);
     let status = Status {
-        state: overall(report, &degraded, &facts.identities),
+        state: overall(report, &degraded, facts),
         generation: report.generation,
         repository: Repository {
             directory: text(&config.repository),
@@ -129,12 +136,42 @@ pub(super) fn identity(name: &str, kind: &str, state: &str) -> Identity {
         name: name.to_owned(),
         kind: kind.to_owned(),
         state: state.to_owned(),
+        keys: None,
+        until: None,
     }
 }
 
-fn overall(report: &Report, degraded: &[Degraded], identities: &[Identity]) -> State {
+/// Puts into `identities` what is kept for them. Answers whether that was news.
+pub(super) fn kept(identities: &mut [Identity], kept: &Kept) -> bool {
+    let mut is_news = false;
+    for identity in identities {
+        let held = kept.held_by(&identity.name);
+        let state = match held {
+            Some(_) => UNLOCKED,
+            None if identity.state == UNLOCKED => LOCKED,
+            None => &identity.state,
+        };
+        let state = state.to_owned();
+        let keys = held.map(|held| held.keys);
+        is_news |= identity.state != state || identity.keys != keys;
+        identity.state = state;
+        identity.keys = keys;
+        identity.until = held.and_then(|held| held.until).map(in_words);
+    }
+    is_news
+}
+
+/// A time of the monotonic clock, on the calendar.
+fn in_words(time: Instant) -> String {
+    let left = time.saturating_duration_since(Instant::now());
+    clock::format(SystemTime::now() + left)
+}
+
+fn overall(report: &Report, degraded: &[Degraded], facts: &Facts) -> State {
     let is_lost = |identity: &Identity| identity.state == UNREADABLE || identity.state == EMPTY;
-    if degraded.is_empty() && !identities.iter().any(is_lost) {
+    if degraded.is_empty() && facts.is_uncertain && !facts.identities.iter().any(is_lost) {
+        State::Locked
+    } else if degraded.is_empty() && !facts.identities.iter().any(is_lost) {
         State::Ok
     } else if report.locked {
         State::Locked

@@ -1,7 +1,7 @@
 //! Everything that blocks: reading the configuration, resolving watches, decrypting, writing. One worker, one job at a
 //! time, on a thread of its own; it moves there with everything it owns and comes back with an [`Outcome`].
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::oneshot;
 
@@ -13,22 +13,24 @@ use super::{
     watch::{Change, Followed, Watcher, fingerprint, is_checkout_in_progress},
 };
 use crate::{
-    config::{Config, IdentitySource, RekeyMode, TemplateContent},
+    config::{Config, Deliver, IdentitySource, RekeyMode, TemplateContent},
     control::{
         protocol::{self, Planned, Rekeyed},
         server::RekeyRequest,
     },
     delivery::{Delivery, Report},
     error::{Error, Result},
-    identity::{Cancel, Identities, State},
+    identity::{Cancel, Elsewhere, Identities, Kept, State},
 };
 
 /// What the daemon owns.
 pub(super) struct Worker {
     pub(super) watcher: Watcher,
     source: Source,
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
     identities: Identities,
+    /// What a person has unlocked.
+    pub(super) kept: Kept,
     /// Ends plugins that run, when the daemon stops.
     pub(super) plugins: Cancel,
     delivery: Delivery,
@@ -47,6 +49,8 @@ pub(super) struct Facts {
     pub(super) filesystem: String,
     pub(super) swap: &'static str,
     pub(super) identities: Vec<protocol::Identity>,
+    /// Of an identity nobody knows yet what the rules give to it.
+    pub(super) is_uncertain: bool,
     /// Problems with the place of the secrets and with sources of identities.
     pub(super) problems: Vec<Error>,
     pub(super) watch: (&'static str, Option<String>),
@@ -88,16 +92,18 @@ impl Worker {
         let plugins = Cancel::new()?;
         let mut rekeying = Rekeying::default();
         rekeying.set_mode(config.rekey.mode);
+        let kept = Kept::default();
         Ok(Self {
             watcher: Watcher::new(config.watch.poll),
-            identities: identities(&config, &plugins),
+            identities: identities(&config, &plugins, &kept),
+            kept,
             plugins,
             followed: followed(&config),
             fingerprint: None,
             refused: None,
             log,
             source,
-            config,
+            config: Arc::new(config),
             delivery,
             rekeying,
         })
@@ -227,7 +233,12 @@ impl Worker {
             } else {
                 "never"
             },
-            identities: identities.chain(unreadable).chain(empty).collect(),
+            identities: {
+                let mut all: Vec<_> = identities.chain(unreadable).chain(empty).collect();
+                state::kept(&mut all, &self.kept);
+                all
+            },
+            is_uncertain: self.config.deliver == Deliver::ByRules && !self.identities.are_known(),
             problems: [
                 self.delivery.warnings().as_slice(),
                 self.identities.problems(),
@@ -263,7 +274,8 @@ impl Worker {
         match loaded {
             Ok(config) => {
                 self.refused = None;
-                self.config = config;
+                self.forget_what_is_gone(&config);
+                self.config = Arc::new(config);
             }
             Err(error) => {
                 let known = self.refused.as_ref().map(|known| &known.message);
@@ -273,7 +285,7 @@ impl Worker {
                 self.refused = Some(error);
             }
         }
-        self.identities = identities(&self.config, &self.plugins);
+        self.identities = identities(&self.config, &self.plugins, &self.kept);
         self.watcher.set_poll(self.config.watch.poll);
         self.rekeying.set_mode(self.config.rekey.mode);
         self.log.set_level(self.config.log.level);
@@ -281,6 +293,17 @@ impl Worker {
         if followed != self.followed {
             self.followed = followed;
             self.watcher.refresh(&self.followed);
+        }
+    }
+
+    /// Keys are kept only as the configuration says now, and for identities that it still has.
+    fn forget_what_is_gone(&self, new: &Config) {
+        let is_new = new.unlock != self.config.unlock;
+        let is_configured = |name: &str| new.identities.iter().any(|source| source.name() == name);
+        let keys = self.kept.wipe(|name| is_new || !is_configured(name));
+        self.kept.unlearn(is_configured);
+        if keys > 0 {
+            tracing::info!(keys, "locked: `unlock` or `identities` is another now");
         }
     }
 
@@ -333,9 +356,11 @@ fn first(mut errors: Vec<Error>) -> Error {
     error
 }
 
-fn identities(config: &Config, cancel: &Cancel) -> Identities {
-    let plugins = once::plugins(config).with_cancel(cancel.clone());
-    once::identities(config, plugins)
+fn identities(config: &Config, cancel: &Cancel, kept: &Kept) -> Identities {
+    let plugins = once::plugins(config)
+        .with_person(Arc::new(Elsewhere))
+        .with_cancel(cancel.clone());
+    once::identities(config, plugins).with_kept(kept.clone())
 }
 
 fn followed(config: &Config) -> Followed {

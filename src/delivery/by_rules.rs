@@ -135,7 +135,7 @@ fn is_ours(settings: &Settings, inputs: &Inputs<'_>) -> bool {
 }
 
 /// The rules of the repository's own directory.
-fn read_rules(inputs: &Inputs<'_>) -> Result<Rules> {
+pub(super) fn read_rules(inputs: &Inputs<'_>) -> Result<Rules> {
     let file = inputs.repository.root().join(RULES);
     let content = inputs.repository.read(Path::new(RULES)).map_err(|error| match error.code {
         "file-missing" => Error::new("no-rules", "delivery by rules needs a .sops.yaml in the repository's directory")

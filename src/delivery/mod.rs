@@ -16,6 +16,7 @@
 mod base;
 mod by_rules;
 mod check;
+mod closed;
 mod contents;
 mod delta;
 mod desired;
@@ -53,6 +54,7 @@ use runtime::Runtime;
 use spare::Spare;
 use state::Memory;
 
+pub(crate) use closed::files_to_unlock;
 pub(crate) use mounts::FileSystem;
 pub(crate) use owners::Owners;
 pub(crate) use report::{Report, SecretState, State};

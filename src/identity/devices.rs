@@ -51,6 +51,9 @@ impl Identities {
     /// Asks those cards for their keys that may open something for one of `recipients`. No PIN and no touch is needed;
     /// a card that is not there is not tried again afterwards.
     pub(crate) fn look_at_cards(&self, recipients: &[&str]) {
+        if self.kept.is_asking() {
+            return;
+        }
         for identity in &self.list {
             let may = recipients
                 .iter()
@@ -70,6 +73,9 @@ impl Identities {
 
     /// Asks the cards of which it is not known what they open.
     pub(crate) fn look_at_unknown_cards(&self) {
+        if self.kept.is_asking() {
+            return;
+        }
         for identity in &self.list {
             if identity.recipients().next().is_none() {
                 identity.look_at_card(&self.plugins);

@@ -3,7 +3,7 @@
 //! - [`Identities`]: all that one run may use, in the order in which they are tried;
 //! - [`source`]: the files and variables they come from; [`text`]: what those hold;
 //! - [`hybrid`], [`ssh`], [`sealed`], [`plugin`], [`yubikey`]: kinds of keys; [`process`]: what some of them start;
-//!   [`person`], [`terminal`]: who is asked;
+//!   [`person`], [`terminal`], [`remote`]: who is asked; [`kept`]: what is left of it for a while;
 //! - [`recipient`]: the public side; [`envelope`]: the wrapped data key itself.
 //!
 //! An identity that cannot be used now (its plugin is missing, nobody can be asked for its passphrase) is *locked*:
@@ -12,10 +12,12 @@
 mod devices;
 mod envelope;
 mod hybrid;
+mod kept;
 mod person;
 mod plugin;
 mod process;
 mod recipient;
+mod remote;
 mod sealed;
 mod source;
 mod ssh;
@@ -38,10 +40,12 @@ use crate::{
 use devices::is_for_card;
 
 pub(crate) use devices::{Needs, cards, generate as generate_in_card, missing as missing_card};
-pub(crate) use person::{Answer, INTERRUPTED, Person};
+pub(crate) use kept::{Kept, Share, Wrapped, is_called};
+pub(crate) use person::{Answer, Elsewhere, INTERRUPTED, Person};
 pub(crate) use plugin::Plugins;
 pub(crate) use process::Cancel;
 pub(crate) use recipient::{canonical, check as check_recipient, wrap};
+pub(crate) use remote::{Question, Remote, encode, encode_choice};
 pub(crate) use source::identity_files;
 pub(crate) use ssh::recipients_of_public;
 pub(crate) use terminal::Terminal;
@@ -55,6 +59,8 @@ pub(crate) struct Identities {
     problems: Vec<Error>,
     /// Places that were looked at and hold nothing.
     unused: Vec<String>,
+    /// What others have unlocked.
+    kept: Kept,
 }
 
 /// One private key, or something that stands for one.
@@ -102,12 +108,18 @@ struct Tried {
     unlikely: Vec<Error>,
     failed: Vec<Error>,
     interrupted: Option<Error>,
+    /// Which identity opened it, where it needs somebody.
+    by: Option<String>,
 }
 
 /// What came of one attempt to unwrap.
 pub(crate) enum Attempt {
-    /// The data key or share.
-    Opened(Secret),
+    Opened {
+        /// The data key or share.
+        key: Secret,
+        /// The name of the identity, where it needs somebody.
+        by: Option<String>,
+    },
     /// No identity fits.
     Closed {
         /// Identities that could not be tried and may be the right ones.
@@ -141,6 +153,7 @@ impl Identities {
             plugins,
             problems: Vec::new(),
             unused: Vec::new(),
+            kept: Kept::default(),
         }
     }
 
@@ -189,6 +202,7 @@ impl Identities {
         self.list
             .iter()
             .any(|identity| identity.recipients().any(|ours| ours == recipient))
+            || self.kept.answers_to(recipient)
     }
 
     /// One attempt: every identity that `effort` allows is offered `enc`, whatever its recipient says, as sops does.
@@ -202,8 +216,15 @@ impl Identities {
                 if effort == Effort::Software && identity.cost() > 0 {
                     continue;
                 }
-                match identity.unwrap(stanzas, recipient, &self.plugins) {
-                    Ok(Some(file_key)) => return Some(file_key),
+                let result = match self.is_taken(identity) {
+                    Some(error) => Err(error),
+                    None => identity.unwrap(stanzas, recipient, &self.plugins),
+                };
+                match result {
+                    Ok(Some(file_key)) => {
+                        tried.by = identity.needs_somebody().then(|| identity.name.clone());
+                        return Some(file_key);
+                    }
                     Ok(None) => {}
                     Err(error) if error.code == person::INTERRUPTED => {
                         tried.interrupted = Some(error);
@@ -221,7 +242,7 @@ impl Identities {
         let tried = tried.into_inner();
         match (opened, tried.interrupted) {
             (_, Some(error)) => Err(error),
-            (Some(key), None) => Ok(Attempt::Opened(key)),
+            (Some(key), None) => Ok(Attempt::Opened { key, by: tried.by }),
             (None, None) => Ok(Attempt::Closed {
                 locked: tried.locked,
                 unlikely: tried.unlikely,
@@ -321,6 +342,14 @@ impl Identity {
             Key::Sealed(_) => self.recipients().next().is_none(),
             Key::Command(_) => true,
             _ => false,
+        }
+    }
+
+    /// Whether it is, or was before it was opened, more than a key in memory.
+    pub(crate) fn needs_somebody(&self) -> bool {
+        match &self.key {
+            Key::X25519(_) | Key::Hybrid(_) | Key::Ssh(_) => false,
+            Key::Plugin { .. } | Key::Card(_) | Key::Sealed(_) | Key::Command(_) => true,
         }
     }
 

@@ -15,6 +15,11 @@ pub(crate) trait Person: Send + Sync {
 
     /// Asks for a passphrase or PIN, unseen.
     fn ask_secret(&self, message: &str) -> Answer<Secret>;
+
+    /// What to do where there is nobody to ask.
+    fn otherwise(&self) -> &'static str {
+        "run the command on a terminal"
+    }
 }
 
 /// What came of asking.
@@ -29,8 +34,31 @@ pub(crate) enum Answer<T> {
     Interrupted,
 }
 
-/// Nobody can be asked: the daemon, scripts, CI.
+/// Nobody can be asked: scripts, CI.
 pub(crate) struct Nobody;
+
+/// Nobody can be asked by the daemon, until somebody comes.
+pub(crate) struct Elsewhere;
+
+impl Person for Elsewhere {
+    fn tell(&self, _: &str) {}
+
+    fn confirm(&self, _: &str, _: &str, _: Option<&str>) -> Answer<bool> {
+        Answer::Nobody
+    }
+
+    fn ask(&self, _: &str) -> Answer<Secret> {
+        Answer::Nobody
+    }
+
+    fn ask_secret(&self, _: &str) -> Answer<Secret> {
+        Answer::Nobody
+    }
+
+    fn otherwise(&self) -> &'static str {
+        "unlock it with secretsctl unlock"
+    }
+}
 
 impl Person for Nobody {
     fn tell(&self, _: &str) {}

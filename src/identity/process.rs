@@ -74,6 +74,12 @@ impl Cancel {
         poll(&mut wanted, Some(&now)).is_ok_and(|ready| ready > 0)
     }
 
+    /// To wait for the switch, beside other things.
+    pub(super) fn event(&self) -> Option<PollFd<'_>> {
+        let event = self.0.as_ref()?;
+        Some(PollFd::new(event.as_ref(), PollFlags::IN))
+    }
+
     /// Throws the switch, for good.
     pub(crate) fn fire(&self) {
         if let Some(event) = &self.0 {

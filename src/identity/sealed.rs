@@ -107,7 +107,7 @@ impl Sealed {
                         name,
                         "it needs a passphrase, and there is no terminal to ask on",
                     )
-                    .with_hint("run the command on a terminal"));
+                    .with_hint(person.otherwise()));
                 }
             };
             let identities = match &self.what {

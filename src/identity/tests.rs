@@ -37,7 +37,7 @@ fn parse(text: &str) -> Identities {
 pub(super) fn opens(identities: &Identities, enc: &str, recipient: &str) -> bool {
     [Effort::Software, Effort::All].into_iter().any(|effort| {
         match identities.attempt(enc, recipient, effort).unwrap() {
-            Attempt::Opened(key) => {
+            Attempt::Opened { key, .. } => {
                 assert!(key.expose() == DATA_KEY);
                 true
             }
@@ -387,7 +387,7 @@ fn ask(plugins: Plugins, identity: &str) -> Result<Attempt> {
 fn code_of(attempt: Result<Attempt>) -> &'static str {
     match attempt {
         Err(error) => error.code,
-        Ok(Attempt::Opened(_)) => "opened",
+        Ok(Attempt::Opened { .. }) => "opened",
         Ok(Attempt::Closed {
             locked,
             unlikely,

@@ -7,7 +7,7 @@ use policy::names::readable;
 use crate::{
     error::{Error, Result},
     escape,
-    identity::{Attempt, Effort, INTERRUPTED, Identities},
+    identity::{Attempt, Effort, INTERRUPTED, Identities, Kept, Needs, Share, Wrapped},
     repository::hex,
     secret::{DataKey, Secret},
     sops::{
@@ -31,9 +31,67 @@ pub(crate) fn open_document<'d>(
 /// The data key of a file.
 ///
 /// Within a group the entries of recipients known to be ours come first, then all others, as sops offers every identity
-/// to every entry. Programs run and people are asked only where keys in memory do not do.
+/// to every entry. What was unlocked before is used next. Programs run and people are asked only where that does not do.
 pub(crate) fn data_key(document: &Document, identities: &Identities) -> Result<DataKey> {
-    Ok(in_hand(document, identities, Effort::All)?.key)
+    let metadata = document.metadata();
+    unwrap(metadata, identities, Effort::All, Some(identities.kept()))
+        .and_then(|groups| recover(metadata, &groups))
+        .map_err(|error| document.at_metadata(error))
+}
+
+/// What identities that need somebody have opened of a file, and `kept` does not have; nothing, where it opens without
+/// them.
+pub(crate) fn unlock(
+    document: &Document,
+    identities: &Identities,
+    kept: Option<&Kept>,
+) -> Result<Vec<Share>> {
+    let groups = unwrap(document.metadata(), identities, Effort::All, kept)
+        .map_err(|error| document.at_metadata(error))?;
+    let share = |group: Group<'_>| match group.found? {
+        Found {
+            entry: Entry::Age { enc, .. },
+            key,
+            by: Some(by),
+        } => Some(Share {
+            wrapped: Wrapped::of(enc),
+            key,
+            by,
+        }),
+        _ => None,
+    };
+    Ok(groups.into_iter().filter_map(share).collect())
+}
+
+/// The wrapped keys of a file.
+pub(crate) fn wrapped(document: &Document) -> impl Iterator<Item = Wrapped> {
+    document
+        .metadata()
+        .entries()
+        .filter_map(|entry| match entry {
+            Entry::Age { enc, .. } => Some(Wrapped::of(enc)),
+            Entry::Other { .. } => None,
+        })
+}
+
+/// Who can open a file.
+pub(crate) fn needs(document: &Document) -> Needs<'_> {
+    fn recipients(group: &[Entry]) -> Vec<&str> {
+        let recipients = group.iter().filter_map(|entry| match entry {
+            Entry::Age { recipient, .. } => Some(recipient.as_str()),
+            Entry::Other { .. } => None,
+        });
+        recipients.collect()
+    }
+    let metadata = document.metadata();
+    Needs {
+        needed: needed(metadata).unwrap_or(metadata.groups.len()),
+        groups: metadata
+            .groups
+            .iter()
+            .map(|group| recipients(group))
+            .collect(),
+    }
 }
 
 /// The data key of a file, and what of its key groups was opened for it. No more than `most` is done.
@@ -42,7 +100,26 @@ pub(crate) fn in_hand(
     identities: &Identities,
     most: Effort,
 ) -> Result<InHand> {
-    unwrap(document.metadata(), identities, most).map_err(|error| document.at_metadata(error))
+    let metadata = document.metadata();
+    let in_hand = || {
+        let groups = unwrap(metadata, identities, most, None)?;
+        let key = recover(metadata, &groups)?;
+        let opened = groups
+            .iter()
+            .filter_map(|group| match group.found.as_ref()?.entry {
+                Entry::Age { enc, .. } => Some(enc.clone()),
+                Entry::Other { .. } => None,
+            });
+        Ok(InHand {
+            key,
+            opened: opened.collect(),
+            shares: groups
+                .into_iter()
+                .map(|group| Some(group.found?.key))
+                .collect(),
+        })
+    };
+    in_hand().map_err(|error| document.at_metadata(error))
 }
 
 /// Whether the file can be opened with these identities, as far as their recipients tell.
@@ -54,7 +131,13 @@ pub(crate) fn answers(document: &Document, identities: &Identities) -> bool {
     ours >= needed(metadata).unwrap_or(metadata.groups.len())
 }
 
-fn unwrap(metadata: &Metadata, identities: &Identities, most: Effort) -> Result<InHand> {
+/// Opens as many groups as are needed.
+fn unwrap<'m>(
+    metadata: &'m Metadata,
+    identities: &Identities,
+    most: Effort,
+    kept: Option<&Kept>,
+) -> Result<Vec<Group<'m>>> {
     let mut groups: Vec<Group<'_>> = metadata
         .groups
         .iter()
@@ -67,8 +150,11 @@ fn unwrap(metadata: &Metadata, identities: &Identities, most: Effort) -> Result<
     };
     for &effort in efforts {
         let mut order: Vec<usize> = (0..groups.len()).collect();
+        if let Some(kept) = kept.filter(|_| effort == Effort::All) {
+            groups.iter_mut().for_each(|group| group.take(kept));
+        }
         if effort == Effort::All && opened(&groups) < needed(metadata).unwrap_or(groups.len()) {
-            let closed = groups.iter().filter(|group| group.key.is_none());
+            let closed = groups.iter().filter(|group| group.found.is_none());
             let recipients: Vec<&str> = closed.flat_map(Group::recipients).collect();
             identities.look_at_cards(&recipients);
             for group in &mut groups {
@@ -84,7 +170,7 @@ fn unwrap(metadata: &Metadata, identities: &Identities, most: Effort) -> Result<
             if effort == Effort::All && enough.is_some_and(|enough| opened(&groups) >= enough) {
                 break;
             }
-            if let Some(group) = groups.get_mut(number).filter(|group| group.key.is_none()) {
+            if let Some(group) = groups.get_mut(number).filter(|group| group.found.is_none()) {
                 group.open(identities, effort, &mut obstacles)?;
             }
         }
@@ -92,23 +178,17 @@ fn unwrap(metadata: &Metadata, identities: &Identities, most: Effort) -> Result<
     if opened(&groups) < needed(metadata).unwrap_or(1) {
         return Err(obstacles.explain(metadata, identities, opened(&groups)));
     }
-    let key = metadata.recover(&mut |entry| {
-        let found = groups.iter().filter_map(|group| group.key.as_ref());
+    Ok(groups)
+}
+
+/// The data key, from what was found in the groups.
+fn recover(metadata: &Metadata, groups: &[Group<'_>]) -> Result<DataKey> {
+    metadata.recover(&mut |entry| {
+        let found = groups.iter().filter_map(|group| group.found.as_ref());
         Ok(found
             .into_iter()
-            .find(|(of, _)| std::ptr::eq(*of, entry))
-            .map(|(_, key)| key.duplicate()))
-    })?;
-    let opened = groups.iter().filter_map(|group| match group.key.as_ref()? {
-        (Entry::Age { enc, .. }, _) => Some(enc.clone()),
-        (Entry::Other { .. }, _) => None,
-    });
-    let opened = opened.collect();
-    let shares = groups.into_iter().map(|group| Some(group.key?.1)).collect();
-    Ok(InHand {
-        key,
-        shares,
-        opened,
+            .find(|found| std::ptr::eq(found.entry, entry))
+            .map(|found| found.key.duplicate()))
     })
 }
 
@@ -146,15 +226,22 @@ fn needed(metadata: &Metadata) -> Option<usize> {
 }
 
 fn opened(groups: &[Group<'_>]) -> usize {
-    groups.iter().filter(|group| group.key.is_some()).count()
+    groups.iter().filter(|group| group.found.is_some()).count()
 }
 
 /// One key group on the way to being opened.
 struct Group<'m> {
     /// The age entries, ours first.
     entries: Vec<&'m Entry>,
-    /// What was found, and in which entry.
-    key: Option<(&'m Entry, Secret)>,
+    found: Option<Found<'m>>,
+}
+
+/// What was found in a group.
+struct Found<'m> {
+    entry: &'m Entry,
+    key: Secret,
+    /// The name of the identity, where it needs somebody and was used just now.
+    by: Option<String>,
 }
 
 impl<'m> Group<'m> {
@@ -167,7 +254,10 @@ impl<'m> Group<'m> {
             Entry::Age { recipient, .. } => !identities.answers_to(recipient),
             Entry::Other { .. } => true,
         });
-        Self { entries, key: None }
+        Self {
+            entries,
+            found: None,
+        }
     }
 
     fn recipients(&self) -> impl Iterator<Item = &'m str> {
@@ -192,6 +282,21 @@ impl<'m> Group<'m> {
         costs.min().unwrap_or(u8::MAX)
     }
 
+    /// Takes what was unlocked before.
+    fn take(&mut self, kept: &Kept) {
+        if self.found.is_some() {
+            return;
+        }
+        self.found = self.entries.iter().find_map(|entry| match entry {
+            Entry::Age { enc, .. } => Some(Found {
+                entry,
+                key: kept.find(enc)?,
+                by: None,
+            }),
+            Entry::Other { .. } => None,
+        });
+    }
+
     fn open(
         &mut self,
         identities: &Identities,
@@ -203,8 +308,8 @@ impl<'m> Group<'m> {
                 continue;
             };
             match identities.attempt(enc, recipient, effort) {
-                Ok(Attempt::Opened(key)) => {
-                    self.key = Some((*entry, key));
+                Ok(Attempt::Opened { key, by }) => {
+                    self.found = Some(Found { entry, key, by });
                     return Ok(());
                 }
                 Ok(Attempt::Closed {

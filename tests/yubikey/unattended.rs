@@ -62,26 +62,33 @@ fn a_pin_from_a_file_opens_and_a_wrong_one_costs_one_try_at_most() {
 }
 
 /// A machine with a host key and a card, and one secret for each.
-struct Machine {
+pub(crate) struct Machine {
     dir: Dir,
     memory: Dir,
-    reader: Reader,
+    pub(crate) reader: Reader,
+    /// Opens the card's file too, and the daemon does not have it.
+    backup: AgeKey,
 }
 
 impl Machine {
     fn new(test: &str, extra: &str) -> Option<Self> {
+        Self::with_policy(test, extra, ONCE, NEVER)
+    }
+
+    pub(crate) fn with_policy(test: &str, extra: &str, pin: u8, touch: u8) -> Option<Self> {
         if !is_root() {
             // In a user namespace the root directory belongs to nobody, and no configuration is trusted.
             not_run(test, "only root can run the daemon beside a card");
             return None;
         }
         let memory = Dir::in_memory(test)?;
-        let reader = Reader::with(test, &[Model::new(4002).key(2, ONCE, NEVER)])?;
+        let reader = Reader::with(test, &[Model::new(4002).key(2, pin, touch)])?;
         let dir = Dir::new();
         let host = AgeKey::generate(&dir, "host");
         let card = reader.card(0).recipient(2);
         encrypted(&dir, "repo/host.yaml", &[&host.recipient]);
-        encrypted(&dir, "repo/card.yaml", &[&card]);
+        let backup = AgeKey::generate(&dir, "backup");
+        encrypted(&dir, "repo/card.yaml", &[&card, &backup.recipient]);
         dir.write(
             "repo/.sops.yaml",
             format!(
@@ -107,6 +114,7 @@ impl Machine {
             dir,
             memory,
             reader,
+            backup,
         })
     }
 
@@ -120,15 +128,51 @@ impl Machine {
         run(&mut command)
     }
 
+    /// Runs the daemon without a PIN.
+    pub(crate) fn start(&self) -> std::process::Child {
+        let config = self.dir.join("secretsd.yaml");
+        let args: [&OsStr; 2] = ["--config".as_ref(), config.as_ref()];
+        let mut command = self.reader.enter(&daemon(args));
+        command.stderr(std::process::Stdio::null()).spawn().unwrap()
+    }
+
+    /// `secretsctl ARGS` against it.
+    pub(crate) fn ctl(&self, args: &[&str]) -> Command {
+        let socket = self.memory.join("control/socket");
+        let mut all: Vec<&OsStr> = args.iter().map(AsRef::as_ref).collect();
+        all.extend::<[&OsStr; 2]>(["--socket".as_ref(), socket.as_ref()]);
+        self.reader.ctl(all)
+    }
+
+    /// Changes the password in a file of the repository.
+    pub(crate) fn set(&self, name: &str, value: &str) {
+        let mut command = crate::support::ctl(["set", "-i"]);
+        let file = self.dir.join("repo").join(name);
+        command.arg(&self.backup.file).arg(file);
+        command.args(["[\"password\"]", &format!("\"{value}\"")]);
+        run(&mut command).expect(0);
+    }
+
+    pub(crate) fn delivered(&self, name: &str) -> bool {
+        self.is_delivered(name, "hunter2")
+    }
+
+    #[track_caller]
+    pub(crate) fn expect_delivered(&self, name: &str, value: &str) {
+        eventually(&format!("{name} is {value}"), || {
+            self.is_delivered(name, value)
+        });
+    }
+
     /// Looked at from where the daemon may have mounted its own file system.
-    fn delivered(&self, name: &str) -> bool {
+    fn is_delivered(&self, name: &str, value: &str) -> bool {
         let path = self.memory.join("secrets").join(name);
         let shown = self.reader.run(Path::new("cat"), &[path.as_ref()]);
-        shown.code() == 0 && shown.text() == "hunter2"
+        shown.code() == 0 && shown.text() == value
     }
 }
 
-fn configured() -> String {
+pub(crate) fn configured() -> String {
     let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
     let secret = |name: &str| {
         format!(

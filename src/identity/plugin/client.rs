@@ -185,7 +185,7 @@ impl<'a> Session<'a> {
                 &format!("of the plugin {}", self.name),
                 "it needs a person, and there is no terminal to ask on",
             )
-            .with_hint("run the command on a terminal")),
+            .with_hint(self.person.otherwise())),
             (Some(complaint), false) => Err(self.failed(complaint)),
             (None, false) => Ok(()),
         }

@@ -105,7 +105,8 @@ fn from_person(card: &str, state: PinState, person: &dyn Person) -> Result<Secre
             "it needs its PIN, and there is no terminal to ask on",
         )
         .with_hint(format!(
-            "run the command on a terminal, or name a file with the PIN in {FILE}"
+            "{}, or name a file with the PIN in {FILE}",
+            person.otherwise()
         ))),
     }
 }

@@ -1,0 +1,238 @@
+//! Asking the person and opening what that allows. Blocks, on a thread of its own.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    config::{Config, Keep},
+    control::protocol::{self, QuestionKind, Refused, Unlocked, UnlockedIdentity},
+    daemon::once,
+    delivery::files_to_unlock,
+    error::{Error, Result},
+    identity::{
+        Cancel, INTERRUPTED, Identities, Kept, Needs, Person, Question, Remote, Share, Wrapped,
+    },
+    open::{needs, unlock, wrapped},
+    repository::Repository,
+    sops::{document::Document, format::Format, is_encrypted},
+};
+
+/// What it goes by.
+pub(super) struct Work {
+    pub(super) config: Arc<Config>,
+    /// This identity only.
+    pub(super) identity: Option<String>,
+    pub(super) cancel: Cancel,
+    pub(super) kept: Kept,
+    /// Files that need not be opened.
+    pub(super) delivered: BTreeSet<PathBuf>,
+}
+
+/// What came of it.
+pub(in crate::daemon) struct Opened {
+    pub(super) shares: Vec<Share>,
+    /// Every wrapped key of every file, where all could be read.
+    pub(super) all: Option<BTreeSet<Wrapped>>,
+    pub(super) unlocked: Unlocked,
+}
+
+/// A file that no key in memory opens.
+struct Closed {
+    file: String,
+    format: Format,
+    groups: Vec<Vec<String>>,
+    needed: usize,
+}
+
+impl Work {
+    /// Starts the thread. Questions go out through `questions`, answers come in through `answers`.
+    pub(super) fn start(
+        self,
+        questions: mpsc::Sender<protocol::Question>,
+        answers: OwnedFd,
+    ) -> Result<oneshot::Receiver<Result<Opened>>> {
+        let ask = Box::new(move |question: Question<'_>| {
+            questions.blocking_send(described(&question)).is_ok()
+        });
+        let person = Arc::new(Remote::new(ask, answers, self.cancel.clone())?);
+        let (sender, receiver) = oneshot::channel();
+        thread::Builder::new()
+            .name("unlock".to_owned())
+            .spawn(move || {
+                let result = self.run(&person).map_err(|error| match person.ended() {
+                    // Why it ended is known better there.
+                    Some(ended) if error.code == INTERRUPTED => ended,
+                    _ => error,
+                });
+                // The daemon may have ended.
+                drop(sender.send(result));
+            })
+            .map_err(|error| Error::new("internal", format!("cannot start a thread: {error}")))?;
+        Ok(receiver)
+    }
+
+    fn run(&self, person: &Arc<Remote>) -> Result<Opened> {
+        let config = &*self.config;
+        let person: Arc<dyn Person> = Arc::clone(person) as _;
+        let plugins = once::plugins(config)
+            .with_person(person)
+            .with_cancel(self.cancel.clone());
+        let mut identities = once::identities(config, plugins);
+        if let Some(wanted) = &self.identity {
+            identities.unlock_only(wanted)?;
+        }
+        let mut opened = Opened {
+            shares: Vec::new(),
+            all: None,
+            unlocked: Unlocked::default(),
+        };
+        if !identities.need_somebody() {
+            return Ok(opened);
+        }
+        let repository = Repository::open(&config.repository, config.limits)?;
+        identities.look_at_unknown_cards();
+        let files = files_to_unlock(config, &repository, &identities)?;
+        let (closed, all) = self.closed(&repository, files, &identities);
+        announce_touches(&closed, &identities);
+        let mut failures: Vec<Error> = Vec::new();
+        let mut used: BTreeMap<String, usize> = BTreeMap::new();
+        for closed in closed {
+            match self.open(&repository, &closed, &identities) {
+                Ok(shares) => {
+                    for share in &shares {
+                        *used.entry(share.by.clone()).or_default() += 1;
+                    }
+                    opened.shares.extend(shares);
+                }
+                Err(error) if error.code == INTERRUPTED => return Err(error),
+                // It is not for these identities, or it is broken, which the delivery says.
+                Err(error) if error.code != "locked" && !error.code.starts_with("plugin") => {}
+                Err(error) if failures.iter().any(|known| known.message == error.message) => {}
+                Err(error) => failures.push(error),
+            }
+        }
+        self.kept.learn(&identities);
+        if let (true, Some(error)) = (opened.shares.is_empty(), failures.first()) {
+            return Err(error.clone());
+        }
+        opened.all = all;
+        opened.unlocked.locked = failures.iter().map(Refused::from).collect();
+        let used = used.into_iter();
+        opened.unlocked.identities = used
+            .map(|(name, keys)| UnlockedIdentity { name, keys })
+            .collect();
+        Ok(opened)
+    }
+
+    /// The files that need somebody, and the wrapped keys of all.
+    fn closed(
+        &self,
+        repository: &Repository,
+        files: BTreeMap<String, Format>,
+        identities: &Identities,
+    ) -> (Vec<Closed>, Option<BTreeSet<Wrapped>>) {
+        let mut closed = Vec::new();
+        let mut all = Some(BTreeSet::new());
+        for (file, format) in files {
+            let document = match self.read(repository, &file, format) {
+                Ok(Some(document)) => document,
+                Ok(None) => continue,
+                Err(_) => {
+                    all = None;
+                    continue;
+                }
+            };
+            if let Some(all) = &mut all {
+                all.extend(wrapped(&document));
+            }
+            let Needs { groups, needed } = needs(&document);
+            let is_for = |recipient: &&str| identities.may_be_unlocked_for(recipient);
+            if groups.iter().flatten().any(is_for) && !self.delivered.contains(Path::new(&file)) {
+                let owned = |group: Vec<&str>| group.into_iter().map(str::to_owned).collect();
+                let groups = groups.into_iter().map(owned).collect();
+                closed.push(Closed {
+                    file,
+                    format,
+                    groups,
+                    needed,
+                });
+            }
+        }
+        (closed, all)
+    }
+
+    fn open(
+        &self,
+        repository: &Repository,
+        closed: &Closed,
+        identities: &Identities,
+    ) -> Result<Vec<Share>> {
+        if self.cancel.is_fired() {
+            return Err(Error::new(INTERRUPTED, "interrupted"));
+        }
+        let Some(document) = self.read(repository, &closed.file, closed.format)? else {
+            return Ok(Vec::new());
+        };
+        identities.set_purpose(&closed.file);
+        // More time for a key is given by whoever proves to have the identity again.
+        let kept = match self.config.unlock.keep {
+            Keep::For(_) => None,
+            Keep::Once | Keep::UntilLock => Some(&self.kept),
+        };
+        unlock(&document, identities, kept)
+            .map_err(|error| error.with_file(&repository.root().join(&closed.file)))
+    }
+
+    fn read(
+        &self,
+        repository: &Repository,
+        file: &str,
+        format: Format,
+    ) -> Result<Option<Document>> {
+        let content = repository.read(Path::new(file))?;
+        if !is_encrypted(content.expose(), format) {
+            return Ok(None);
+        }
+        Document::parse(content, format, &self.config.limits).map(Some)
+    }
+}
+
+/// Says beforehand how often a card has to be touched.
+fn announce_touches(closed: &[Closed], identities: &Identities) {
+    let groups = closed.iter().flat_map(|closed| &closed.groups);
+    let recipients: BTreeSet<&str> = groups.flatten().map(String::as_str).collect();
+    identities.look_at_cards(&recipients.into_iter().collect::<Vec<_>>());
+    let files = closed.iter().map(|closed| Needs {
+        groups: closed
+            .groups
+            .iter()
+            .map(|group| group.iter().map(String::as_str).collect())
+            .collect(),
+        needed: closed.needed,
+    });
+    for touches in identities.touches(files) {
+        identities.plugins().tell(&touches.to_string());
+    }
+}
+
+fn described(question: &Question<'_>) -> protocol::Question {
+    let (kind, text, yes, no) = match *question {
+        Question::Tell(text) => (QuestionKind::Tell, text, None, None),
+        Question::Confirm { message, yes, no } => (QuestionKind::Confirm, message, Some(yes), no),
+        Question::Visible(text) => (QuestionKind::Visible, text, None, None),
+        Question::Secret(text) => (QuestionKind::Secret, text, None, None),
+    };
+    protocol::Question {
+        kind,
+        text: text.to_owned(),
+        yes: yes.map(str::to_owned),
+        no: no.map(str::to_owned),
+    }
+}

@@ -1,0 +1,314 @@
+//! What is kept of an identity that a person has unlocked: the data keys of files, never a PIN, a passphrase or a private
+//! key. A key is found again by the exact text that it was wrapped in: a file whose values change keeps that text and is
+//! opened without a person, a file with a new data key is not.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Identities, Identity, canonical, person};
+use crate::{
+    error::{Error, Result},
+    secret::Secret,
+};
+
+/// Data keys, shared between those who find them and those who use them. Each is wiped when it goes.
+#[derive(Clone, Default)]
+pub(crate) struct Kept(Arc<Mutex<Store>>);
+
+#[derive(Default)]
+struct Store {
+    keys: BTreeMap<Wrapped, Key>,
+    /// Whom unlocked identities answer to, by their names. It is no secret, and outlives the keys: without it, what was
+    /// delivered by the rules would be nobody's.
+    recipients: BTreeMap<String, BTreeSet<String>>,
+    is_asking: bool,
+}
+
+struct Key {
+    key: Secret,
+    /// The name of the identity.
+    by: String,
+    until: Option<Instant>,
+}
+
+/// A hash of a wrapped key's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Wrapped([u8; 32]);
+
+impl Wrapped {
+    /// Of exactly this text.
+    pub(crate) fn of(enc: &str) -> Self {
+        Self(Sha256::digest(enc.as_bytes()).into())
+    }
+}
+
+/// A data key, or one group's share of it, that an identity which needs somebody has opened.
+pub(crate) struct Share {
+    pub(crate) wrapped: Wrapped,
+    pub(crate) key: Secret,
+    /// The name of the identity.
+    pub(crate) by: String,
+}
+
+/// What is kept for one identity.
+#[derive(Clone, Copy)]
+pub(crate) struct Held {
+    pub(crate) keys: usize,
+    /// When the first of them goes.
+    pub(crate) until: Option<Instant>,
+}
+
+impl Kept {
+    /// The key that was wrapped as `enc`.
+    pub(crate) fn find(&self, enc: &str) -> Option<Secret> {
+        let store = self.store();
+        let key = store.keys.get(&Wrapped::of(enc))?;
+        let is_over = key.until.is_some_and(|until| until <= Instant::now());
+        (!is_over).then(|| key.key.duplicate())
+    }
+
+    /// Keeps `shares` until then. Keys that no file of today is wrapped with are dropped, where `all` names them all.
+    pub(crate) fn keep(
+        &self,
+        shares: Vec<Share>,
+        until: Option<Instant>,
+        all: Option<&BTreeSet<Wrapped>>,
+    ) {
+        let mut store = self.store();
+        for Share { wrapped, key, by } in shares {
+            store.keys.insert(wrapped, Key { key, by, until });
+        }
+        if let Some(all) = all {
+            store.keys.retain(|wrapped, _| all.contains(wrapped));
+        }
+    }
+
+    /// Wipes the keys of the identities with these names; answers how many.
+    pub(crate) fn wipe(&self, is_meant: impl Fn(&str) -> bool) -> usize {
+        let mut store = self.store();
+        let before = store.keys.len();
+        store.keys.retain(|_, key| !is_meant(&key.by));
+        before - store.keys.len()
+    }
+
+    /// Wipes what has had its time; answers how many.
+    pub(crate) fn expire(&self) -> usize {
+        let now = Instant::now();
+        let mut store = self.store();
+        let before = store.keys.len();
+        store
+            .keys
+            .retain(|_, key| key.until.is_none_or(|until| until > now));
+        before - store.keys.len()
+    }
+
+    /// When the next key has had its time.
+    pub(crate) fn next_end(&self) -> Option<Instant> {
+        self.store().keys.values().filter_map(|key| key.until).min()
+    }
+
+    /// What is kept for the identity with this name.
+    pub(crate) fn held_by(&self, name: &str) -> Option<Held> {
+        let store = self.store();
+        let keys = || store.keys.values().filter(|key| key.by == name);
+        let held = Held {
+            keys: keys().count(),
+            until: keys().filter_map(|key| key.until).min(),
+        };
+        (held.keys > 0).then_some(held)
+    }
+
+    /// Notes whom these identities answer to.
+    pub(crate) fn learn(&self, identities: &Identities) {
+        let mut store = self.store();
+        for identity in identities
+            .iter()
+            .filter(|identity| identity.needs_somebody())
+        {
+            let known = store.recipients.entry(identity.name.clone()).or_default();
+            known.extend(identity.recipients().map(str::to_owned));
+        }
+    }
+
+    fn has_learned(&self, name: &str) -> bool {
+        let store = self.store();
+        let known = store.recipients.get(name);
+        known.is_some_and(|recipients| !recipients.is_empty())
+    }
+
+    /// Forgets whom other identities than these answer to.
+    pub(crate) fn unlearn(&self, is_configured: impl Fn(&str) -> bool) {
+        self.store()
+            .recipients
+            .retain(|name, _| is_configured(name));
+    }
+
+    /// Whether an identity that was unlocked before answers to `recipient`.
+    pub(super) fn answers_to(&self, recipient: &str) -> bool {
+        let store = self.store();
+        let mut all = store.recipients.values();
+        all.any(|recipients| recipients.contains(recipient))
+    }
+
+    /// While somebody is asked, nobody else uses devices and programs.
+    pub(crate) fn set_asking(&self, is_asking: bool) {
+        self.store().is_asking = is_asking;
+    }
+
+    pub(super) fn is_asking(&self) -> bool {
+        self.store().is_asking
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Identities {
+    /// Those of the daemon: what others have unlocked is in `kept`.
+    #[must_use]
+    pub(crate) fn with_kept(mut self, kept: Kept) -> Self {
+        self.kept = kept;
+        self
+    }
+
+    /// What others have unlocked.
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// Leaves, of those that need somebody, only the ones called `wanted`: by their name, the last part of a path, or the
+    /// number of a card.
+    pub(crate) fn unlock_only(&mut self, wanted: &str) -> Result<()> {
+        if !self
+            .list
+            .iter()
+            .any(|identity| identity.needs_somebody() && is_called(&identity.name, wanted))
+        {
+            let mut names: Vec<&str> = Vec::new();
+            for identity in self
+                .list
+                .iter()
+                .filter(|identity| identity.needs_somebody())
+            {
+                if !names.contains(&identity.name()) {
+                    names.push(identity.name());
+                }
+            }
+            let error = Error::new(
+                "unknown-identity",
+                format!("the daemon has no identity `{wanted}` that could be unlocked"),
+            );
+            return Err(error.with_hint(match names.as_slice() {
+                [] => "none of its identities needs a person".to_owned(),
+                names => format!("those that need a person are: {}", names.join(", ")),
+            }));
+        }
+        self.list
+            .retain(|identity| !identity.needs_somebody() || is_called(&identity.name, wanted));
+        Ok(())
+    }
+
+    /// Whether one of them needs more than memory.
+    pub(crate) fn need_somebody(&self) -> bool {
+        self.list.iter().any(Identity::needs_somebody)
+    }
+
+    /// Whether one that needs somebody may answer to `recipient`, as far as that can be told without using it.
+    pub(crate) fn may_be_unlocked_for(&self, recipient: &str) -> bool {
+        let recipient = canonical(recipient);
+        self.list
+            .iter()
+            .any(|identity| identity.needs_somebody() && identity.may_answer_to(recipient))
+    }
+
+    /// Whether it is known of every identity whom it answers to, from itself or because it was unlocked once.
+    pub(crate) fn are_known(&self) -> bool {
+        self.list.iter().all(|identity| {
+            identity.recipients().next().is_some() || self.kept.has_learned(identity.name())
+        })
+    }
+
+    /// Why an identity is left alone now.
+    pub(super) fn is_taken(&self, identity: &Identity) -> Option<Error> {
+        (identity.needs_somebody() && self.kept.is_asking()).then(|| {
+            person::locked(
+                identity.name(),
+                "somebody is being asked for it now; see secretsctl unlock",
+            )
+        })
+    }
+}
+
+/// Whether `wanted` may stand for the identity `name`.
+pub(crate) fn is_called(name: &str, wanted: &str) -> bool {
+    let card = |name: &str| {
+        let rest = name.strip_prefix("YubiKey ")?;
+        Some(rest.split(' ').next()?.to_owned())
+    };
+    name == wanted
+        || name.starts_with('/') && name.rsplit('/').next() == Some(wanted)
+        || card(name)
+            .is_some_and(|serial| serial == wanted || format!("YubiKey {serial}") == wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn share(enc: &str, by: &str) -> Share {
+        Share {
+            wrapped: Wrapped::of(enc),
+            key: Secret::new(enc.as_bytes().to_vec()),
+            by: by.to_owned(),
+        }
+    }
+
+    #[test]
+    fn keys_are_found_by_their_text_until_their_time() {
+        let kept = Kept::default();
+        kept.keep(vec![share("a", "one")], None, None);
+        let later = Instant::now() + Duration::from_secs(3600);
+        kept.keep(vec![share("b", "two")], Some(later), None);
+        kept.keep(vec![share("c", "two")], Some(Instant::now()), None);
+        assert!(kept.find("a").is_some_and(|key| key.expose() == b"a"));
+        assert!(kept.find("b").is_some() && kept.find("A").is_none());
+        // Before anybody has come to wipe it.
+        assert!(kept.find("c").is_none());
+        assert_eq!(kept.held_by("two").map(|held| held.keys), Some(2));
+        assert_eq!(kept.expire(), 1);
+        assert_eq!(kept.next_end(), Some(later));
+        assert_eq!(kept.wipe(|name| name == "two"), 1);
+        assert!(kept.held_by("two").is_none() && kept.next_end().is_none());
+        kept.keep(Vec::new(), None, Some(&BTreeSet::new()));
+        assert!(kept.find("a").is_none());
+    }
+
+    #[test]
+    fn names_may_be_short() {
+        for (name, wanted) in [
+            ("/etc/keys.age", "/etc/keys.age"),
+            ("/etc/keys.age", "keys.age"),
+            ("YubiKey 4002 slot 2", "YubiKey 4002 slot 2"),
+            ("YubiKey 4002 slot 2", "4002"),
+            ("YubiKey 4002 slot 2", "YubiKey 4002"),
+        ] {
+            assert!(is_called(name, wanted), "{wanted}");
+        }
+        for (name, wanted) in [
+            ("/etc/keys.age", "keys"),
+            ("/etc/keys.age", ""),
+            ("YubiKey 4002 slot 2", "400"),
+            ("YubiKey 4002 slot 2", "2"),
+        ] {
+            assert!(!is_called(name, wanted), "{wanted}");
+        }
+    }
+}
