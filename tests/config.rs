@@ -280,9 +280,44 @@ fn a_key_in_a_card_has_a_serial_number_and_a_slot() {
 }
 
 #[test]
+fn what_unlocking_leaves_is_said_exactly() {
+    for keep in ["once", "until-lock", "8h", "500ms"] {
+        let dir = Dir::new();
+        let text = format!("unlock: {{ keep: {keep}, cache-pin: false, prompt: terminal }}\n");
+        let file = dir.write("secretsd.yaml", format!("{START}{text}"));
+        dir.chmod("secretsd.yaml", 0o600);
+        let ran = run(daemon(["--check-config", "--config"]).arg(file)).expect(0);
+        assert_eq!(ran.stderr, "", "{keep}");
+    }
+    for (text, says, place) in [
+        ("unlock: { kept: once }\n", "did you mean `keep`", "4:11"),
+        (
+            "unlock: { keep: forever }\n",
+            "no value of `unlock.keep`",
+            "4:17",
+        ),
+        ("unlock: { keep: 8 }\n", "has no unit", "4:17"),
+        ("unlock: { keep: 0s }\n", "is written `once`", "4:17"),
+        ("unlock: { keep: [once] }\n", "must be text", "4:17"),
+        ("unlock: { cache-pin: maybe }\n", "true or false", "4:22"),
+        (
+            "unlock: { prompt: mail }\n",
+            "no value of `unlock.prompt`",
+            "4:19",
+        ),
+        ("unlock: once\n", "mapping", "4:9"),
+    ] {
+        refused_after(text, says, place);
+    }
+}
+
+#[test]
 fn what_a_later_release_brings_is_said() {
     for (text, place) in [
-        ("unlock: { keep: once }\n", "4:1"),
+        ("unlock: { cache-pin: true }\n", "4:22"),
+        ("unlock: { prompt: systemd }\n", "4:19"),
+        ("unlock: { prompt: pinentry }\n", "4:19"),
+        ("unlock: { keep: until-removed }\n", "4:17"),
         ("credentials: { a.service: [x] }\n", "4:1"),
         ("metrics: { file: /run/m }\n", "4:18"),
         ("restart: { jitter: 5s }\n", "4:20"),

@@ -354,6 +354,9 @@ impl Daemon {
 
     fn finish(&mut self, mut worker: Worker, outcome: Outcome) -> Result<()> {
         self.config = Arc::clone(&worker.config);
+        if matches!(outcome, Outcome::Reconciled(_) | Outcome::Failed(_)) {
+            self.unlocks.end_delivery();
+        }
         let facts = worker.facts();
         let mut answer = None;
         match outcome {
@@ -365,8 +368,6 @@ impl Daemon {
             }
             Outcome::Same => (),
             Outcome::Reconciled(report) => {
-                let unlocks = &mut self.unlocks;
-                unlocks.delivered(|| ReloadResult::Delivered(state::reloaded(&report)));
                 let mut snapshot = state::snapshot(&worker.config, &facts, &report);
                 state::rekeying(&mut snapshot, &worker.rekeying);
                 self.tell(&report, &snapshot.status.warnings);
@@ -377,6 +378,7 @@ impl Daemon {
                 } else {
                     self.retry.clear();
                 }
+                self.unlocks.answer(Ok(state::reloaded(&report)));
                 self.answer(|| match &facts.refused {
                     Some(error) => ReloadResult::Refused(error.clone()),
                     None => ReloadResult::Delivered(state::reloaded(&report)),
@@ -386,12 +388,11 @@ impl Daemon {
                 return Err(error);
             }
             Outcome::Failed(error) => {
-                self.unlocks
-                    .delivered(|| ReloadResult::Failed(error.clone()));
                 log::error("cannot deliver; what was delivered stays", &error);
                 self.shown
                     .send_modify(|snapshot| state::failed(snapshot, &facts, &error));
                 self.retry.failed();
+                self.unlocks.answer(Err(error.clone()));
                 self.answer(|| ReloadResult::Failed(error.clone()));
             }
         }

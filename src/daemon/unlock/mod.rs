@@ -14,8 +14,7 @@ use tokio::{
 use crate::{
     config::{Config, IdentitySource, Keep},
     control::{
-        protocol::{Listing, Locked, Reloaded, SecretState, Unlocked},
-        server::ReloadResult,
+        protocol::{Listing, Locked, Reloaded, SecretState, Unlocked, UnlockedIdentity},
         unlock::{LockRequest, UnlockRequest},
     },
     error::{Error, Result},
@@ -199,35 +198,27 @@ impl Unlocks {
         self.used = Some((unlocked, sender));
     }
 
-    /// The delivery came to this: whoever unlocked is told.
-    pub(super) fn delivered(&mut self, result: impl FnOnce() -> ReloadResult) {
+    /// The delivery has ended, and with it what was meant for it alone.
+    pub(super) fn end_delivery(&mut self) {
         if std::mem::take(&mut self.is_once) {
             self.kept.wipe(|_| true);
         }
+    }
+
+    /// Tells whoever unlocked what the delivery came to.
+    pub(super) fn answer(&mut self, result: Result<Reloaded>) {
         let Some((unlocked, sender)) = self.used.take() else {
             return;
         };
-        for identity in &unlocked.identities {
-            tracing::info!(
-                identity = identity.name,
-                keys = identity.keys,
-                "an identity was unlocked"
-            );
+        for UnlockedIdentity { name, keys } in &unlocked.identities {
+            tracing::info!(identity = name, keys, "an identity was unlocked");
         }
-        let answer = match result() {
-            // The configuration in use is what the keys were used with.
-            ReloadResult::Delivered(Reloaded {
-                generation,
-                changed,
-                degraded,
-            }) => Ok(Unlocked {
-                generation,
-                changed,
-                degraded,
-                ..unlocked
-            }),
-            ReloadResult::Failed(error) | ReloadResult::Refused(error) => Err(error),
-        };
+        let answer = result.map(|reloaded| Unlocked {
+            generation: reloaded.generation,
+            changed: reloaded.changed,
+            degraded: reloaded.degraded,
+            ..unlocked
+        });
         drop(sender.send(answer));
     }
 

@@ -24,6 +24,9 @@ use crate::{
     sops::{document::Document, format::Format, is_encrypted},
 };
 
+/// How often is looked for files that have changed meanwhile.
+const ROUNDS: usize = 5;
+
 /// What it goes by.
 pub(super) struct Work {
     pub(super) config: Arc<Config>,
@@ -47,6 +50,7 @@ pub(in crate::daemon) struct Opened {
 struct Closed {
     file: String,
     format: Format,
+    wrapped: BTreeSet<Wrapped>,
     groups: Vec<Vec<String>>,
     needed: usize,
 }
@@ -96,38 +100,46 @@ impl Work {
         if !identities.need_somebody() {
             return Ok(opened);
         }
-        let repository = Repository::open(&config.repository, config.limits)?;
         identities.look_at_unknown_cards();
-        let files = files_to_unlock(config, &repository, &identities)?;
-        let (closed, all) = self.closed(&repository, files, &identities);
-        announce_touches(&closed, &identities);
-        let mut failures: Vec<Error> = Vec::new();
-        let mut used: BTreeMap<String, usize> = BTreeMap::new();
-        for closed in closed {
-            match self.open(&repository, &closed, &identities) {
-                Ok(shares) => {
-                    for share in &shares {
-                        *used.entry(share.by.clone()).or_default() += 1;
-                    }
-                    opened.shares.extend(shares);
+        let mut tried: BTreeMap<String, BTreeSet<Wrapped>> = BTreeMap::new();
+        let mut failures: BTreeMap<String, Error> = BTreeMap::new();
+        // A person takes time, in which files change.
+        for _ in 0..ROUNDS {
+            let repository = Repository::open(&config.repository, config.limits)?;
+            let files = files_to_unlock(config, &repository, &identities)?;
+            let (mut closed, all) = self.closed(&repository, files, &identities);
+            closed.retain(|closed| tried.get(&closed.file) != Some(&closed.wrapped));
+            opened.all = all;
+            if closed.is_empty() {
+                break;
+            }
+            announce_touches(&closed, &identities);
+            for Closed { file, format, .. } in closed {
+                failures.remove(&file);
+                match self.open(&repository, &file, format, &identities, &mut tried) {
+                    Ok(shares) => opened.shares.extend(shares),
+                    Err(error) if error.code == INTERRUPTED => return Err(error),
+                    // Others are not for these identities, or broken, which the delivery says.
+                    Err(error) if error.code != "locked" && !error.code.starts_with("plugin") => {}
+                    Err(error) => drop(failures.insert(file, error)),
                 }
-                Err(error) if error.code == INTERRUPTED => return Err(error),
-                // It is not for these identities, or it is broken, which the delivery says.
-                Err(error) if error.code != "locked" && !error.code.starts_with("plugin") => {}
-                Err(error) if failures.iter().any(|known| known.message == error.message) => {}
-                Err(error) => failures.push(error),
             }
         }
         self.kept.learn(&identities);
+        let failures = different(failures.into_values());
         if let (true, Some(error)) = (opened.shares.is_empty(), failures.first()) {
             return Err(error.clone());
         }
-        opened.all = all;
+        let mut used: BTreeMap<&str, usize> = BTreeMap::new();
+        for share in &opened.shares {
+            *used.entry(&share.by).or_default() += 1;
+        }
+        let used = used.into_iter().map(|(name, keys)| UnlockedIdentity {
+            name: name.to_owned(),
+            keys,
+        });
+        opened.unlocked.identities = used.collect();
         opened.unlocked.locked = failures.iter().map(Refused::from).collect();
-        let used = used.into_iter();
-        opened.unlocked.identities = used
-            .map(|(name, keys)| UnlockedIdentity { name, keys })
-            .collect();
         Ok(opened)
     }
 
@@ -149,8 +161,9 @@ impl Work {
                     continue;
                 }
             };
+            let wrapped: BTreeSet<Wrapped> = wrapped(&document).collect();
             if let Some(all) = &mut all {
-                all.extend(wrapped(&document));
+                all.extend(&wrapped);
             }
             let Needs { groups, needed } = needs(&document);
             let is_for = |recipient: &&str| identities.may_be_unlocked_for(recipient);
@@ -160,6 +173,7 @@ impl Work {
                 closed.push(Closed {
                     file,
                     format,
+                    wrapped,
                     groups,
                     needed,
                 });
@@ -168,26 +182,30 @@ impl Work {
         (closed, all)
     }
 
+    /// What identities that need somebody have opened of a file. It is noted what it was wrapped as.
     fn open(
         &self,
         repository: &Repository,
-        closed: &Closed,
+        file: &str,
+        format: Format,
         identities: &Identities,
+        tried: &mut BTreeMap<String, BTreeSet<Wrapped>>,
     ) -> Result<Vec<Share>> {
         if self.cancel.is_fired() {
             return Err(Error::new(INTERRUPTED, "interrupted"));
         }
-        let Some(document) = self.read(repository, &closed.file, closed.format)? else {
+        let Some(document) = self.read(repository, file, format)? else {
             return Ok(Vec::new());
         };
-        identities.set_purpose(&closed.file);
+        tried.insert(file.to_owned(), wrapped(&document).collect());
+        identities.set_purpose(file);
         // More time for a key is given by whoever proves to have the identity again.
         let kept = match self.config.unlock.keep {
             Keep::For(_) => None,
             Keep::Once | Keep::UntilLock => Some(&self.kept),
         };
         unlock(&document, identities, kept)
-            .map_err(|error| error.with_file(&repository.root().join(&closed.file)))
+            .map_err(|error| error.with_file(&repository.root().join(file)))
     }
 
     fn read(
@@ -202,6 +220,20 @@ impl Work {
         }
         Document::parse(content, format, &self.config.limits).map(Some)
     }
+}
+
+/// One of those that say the same.
+fn different(failures: impl Iterator<Item = Error>) -> Vec<Error> {
+    let mut different: Vec<Error> = Vec::new();
+    for failure in failures {
+        if !different
+            .iter()
+            .any(|known| known.message == failure.message)
+        {
+            different.push(failure);
+        }
+    }
+    different
 }
 
 /// Says beforehand how often a card has to be touched.
