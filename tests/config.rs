@@ -298,6 +298,11 @@ fn what_unlocking_leaves_is_said_exactly() {
         ),
         ("unlock: { keep: 8 }\n", "has no unit", "4:17"),
         ("unlock: { keep: 0s }\n", "is written `once`", "4:17"),
+        (
+            "unlock: { keep: once, cache-pin: true }\n",
+            "keeps nothing where `unlock.keep` is `once`",
+            "4:34",
+        ),
         ("unlock: { keep: [once] }\n", "must be text", "4:17"),
         ("unlock: { cache-pin: maybe }\n", "true or false", "4:22"),
         (
@@ -314,10 +319,6 @@ fn what_unlocking_leaves_is_said_exactly() {
 #[test]
 fn what_a_later_release_brings_is_said() {
     for (text, place) in [
-        ("unlock: { cache-pin: true }\n", "4:22"),
-        ("unlock: { prompt: systemd }\n", "4:19"),
-        ("unlock: { prompt: pinentry }\n", "4:19"),
-        ("unlock: { keep: until-removed }\n", "4:17"),
         ("credentials: { a.service: [x] }\n", "4:1"),
         ("metrics: { file: /run/m }\n", "4:18"),
         ("restart: { jitter: 5s }\n", "4:20"),

@@ -3,6 +3,7 @@
 //! peers may do.
 
 mod kinds;
+mod prompts;
 mod protocol;
 
 use std::path::PathBuf;

@@ -31,7 +31,7 @@ pub(crate) use file::{Surroundings, default_file, for_repository, load};
 pub(crate) use glob::Glob;
 pub(crate) use paths::{generations_directory, unsafe_part, unsafe_path};
 pub(crate) use rekey::{Rekey, RekeyMode};
-pub(crate) use unlock::{Keep, Unlock};
+pub(crate) use unlock::{Keep, Prompt, Unlock};
 
 /// A whole configuration, resolved: paths absolute, defaults filled in, includes merged.
 #[derive(Debug)]

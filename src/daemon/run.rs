@@ -275,9 +275,18 @@ impl Daemon {
                 self.unlocks.begin(request, &self.config, &listing);
             }
             E::Locked(request) => self.unlocks.lock(request, &self.config),
+            E::Cards(there) => {
+                if self.unlocks.note_cards(there, &self.config) {
+                    tracing::info!("a card has come");
+                    self.note(Change::ALL, Duration::ZERO);
+                }
+            }
             E::Gone => self.unlocks.cancel(),
             E::Finished(result) => {
                 self.unlocks.finish(result);
+                if let Some(request) = self.unlocks.take_waiting() {
+                    return self.unlock(E::Wanted(request));
+                }
                 // Also where nothing was unlocked: meanwhile cards and plugins were left alone.
                 self.note(Change::default(), Duration::ZERO);
             }
@@ -355,7 +364,7 @@ impl Daemon {
     fn finish(&mut self, mut worker: Worker, outcome: Outcome) -> Result<()> {
         self.config = Arc::clone(&worker.config);
         if matches!(outcome, Outcome::Reconciled(_) | Outcome::Failed(_)) {
-            self.unlocks.end_delivery();
+            self.unlocks.end_delivery(&worker.config, worker.cards());
         }
         let facts = worker.facts();
         let mut answer = None;
@@ -379,6 +388,7 @@ impl Daemon {
                     self.retry.clear();
                 }
                 self.unlocks.answer(Ok(state::reloaded(&report)));
+                self.unlocks.set_locked(state::locked(&report, &facts));
                 self.answer(|| match &facts.refused {
                     Some(error) => ReloadResult::Refused(error.clone()),
                     None => ReloadResult::Delivered(state::reloaded(&report)),
@@ -403,6 +413,8 @@ impl Daemon {
         }
         self.worker = Some(worker);
         self.service.ready(&self.shown.borrow().status);
+        let listing = Arc::clone(&self.shown.borrow().listing);
+        self.unlocks.ask(&self.config, &listing);
         if !std::mem::take(&mut self.is_upkeep) {
             self.get_ready();
         }

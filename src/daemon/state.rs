@@ -1,7 +1,7 @@
 //! What the control socket shows, made from what the worker reports. No value is anywhere near.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::Arc,
     time::{Instant, SystemTime},
@@ -159,6 +159,16 @@ pub(super) fn kept(identities: &mut [Identity], kept: &Kept) -> bool {
         identity.until = held.and_then(|held| held.until).map(in_words);
     }
     is_news
+}
+
+/// What nobody but a person can open: names of secrets, and a word for what nobody knows of yet.
+pub(super) fn locked(report: &Report, facts: &Facts) -> BTreeSet<String> {
+    let names = report.locked();
+    let mut names: BTreeSet<String> = names.map(|name| name.as_ref().to_owned()).collect();
+    if facts.is_uncertain {
+        names.insert(String::new());
+    }
+    names
 }
 
 /// A time of the monotonic clock, on the calendar.

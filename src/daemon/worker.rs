@@ -1,7 +1,7 @@
 //! Everything that blocks: reading the configuration, resolving watches, decrypting, writing. One worker, one job at a
 //! time, on a thread of its own; it moves there with everything it owns and comes back with an [`Outcome`].
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::sync::oneshot;
 
@@ -13,14 +13,14 @@ use super::{
     watch::{Change, Followed, Watcher, fingerprint, is_checkout_in_progress},
 };
 use crate::{
-    config::{Config, Deliver, IdentitySource, RekeyMode, TemplateContent},
+    config::{Config, Deliver, IdentitySource, Keep, RekeyMode, TemplateContent},
     control::{
         protocol::{self, Planned, Rekeyed},
         server::RekeyRequest,
     },
     delivery::{Delivery, Report},
     error::{Error, Result},
-    identity::{Cancel, Elsewhere, Identities, Kept, State},
+    identity::{Cancel, Elsewhere, Identities, KeepPins, Kept, State},
 };
 
 /// What the daemon owns.
@@ -93,6 +93,7 @@ impl Worker {
         let mut rekeying = Rekeying::default();
         rekeying.set_mode(config.rekey.mode);
         let kept = Kept::default();
+        kept.set_keep_pins(keep_pins(&config));
         Ok(Self {
             watcher: Watcher::new(config.watch.poll),
             identities: identities(&config, &plugins, &kept),
@@ -249,6 +250,11 @@ impl Worker {
         }
     }
 
+    /// The cards in which identities are.
+    pub(super) fn cards(&self) -> BTreeSet<u32> {
+        self.identities.cards()
+    }
+
     /// Whether an earlier run has left something that services can use.
     pub(super) fn has_last_good(&self) -> bool {
         self.delivery.has_last_good()
@@ -302,6 +308,9 @@ impl Worker {
         let is_configured = |name: &str| new.identities.iter().any(|source| source.name() == name);
         let keys = self.kept.wipe(|name| is_new || !is_configured(name));
         self.kept.unlearn(is_configured);
+        if is_new || new.identities != self.config.identities {
+            self.kept.set_keep_pins(keep_pins(new));
+        }
         if keys > 0 {
             tracing::info!(keys, "locked: `unlock` or `identities` is another now");
         }
@@ -354,6 +363,16 @@ fn first(mut errors: Vec<Error>) -> Error {
         ));
     }
     error
+}
+
+/// For as long as what they open.
+fn keep_pins(config: &Config) -> KeepPins {
+    match config.unlock.keep {
+        Keep::Once => KeepPins::No,
+        _ if !config.unlock.cache_pin => KeepPins::No,
+        Keep::For(time) => KeepPins::For(time),
+        Keep::UntilLock | Keep::UntilRemoved => KeepPins::UntilLock,
+    }
 }
 
 fn identities(config: &Config, cancel: &Cancel, kept: &Kept) -> Identities {

@@ -71,6 +71,13 @@ impl Report {
             })
     }
 
+    /// The names of those that lack nothing but a locked identity.
+    pub(crate) fn locked(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.degraded()
+            .filter(|(_, cause)| cause.code == LOCKED)
+            .map(|(secret, _)| &secret.name)
+    }
+
     /// Whether this is the first generation since the memory file system was made, so that nobody used another before.
     pub(crate) fn is_first_generation(&self) -> bool {
         self.first

@@ -1,11 +1,11 @@
-//! What is kept of an identity that a person has unlocked: the data keys of files, never a PIN, a passphrase or a private
-//! key. A key is found again by the exact text that it was wrapped in: a file whose values change keeps that text and is
-//! opened without a person, a file with a new data key is not.
+//! What is kept of an identity that a person has unlocked: the data keys of files, never a passphrase or a private key,
+//! and the PIN of a card only where the configuration wants it. A key is found again by the exact text that it was wrapped
+//! in: a file whose values change keeps that text and is opened without a person, a file with a new data key is not.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use sha2::{Digest as _, Sha256};
@@ -27,13 +27,37 @@ struct Store {
     /// delivered by the rules would be nobody's.
     recipients: BTreeMap<String, BTreeSet<String>>,
     is_asking: bool,
+    pins: Pins,
 }
 
 struct Key {
     key: Secret,
-    /// The name of the identity.
-    by: String,
+    by: Opener,
     until: Option<Instant>,
+}
+
+/// The PINs of cards, by the cards' numbers.
+#[derive(Default)]
+struct Pins {
+    keep: KeepPins,
+    pins: BTreeMap<u32, (Secret, Option<Instant>)>,
+}
+
+/// Whether PINs are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum KeepPins {
+    #[default]
+    No,
+    For(Duration),
+    UntilLock,
+}
+
+/// An identity that needs somebody and has opened something.
+#[derive(Clone, Debug)]
+pub(crate) struct Opener {
+    pub(crate) name: String,
+    /// The number of its card.
+    pub(crate) card: Option<u32>,
 }
 
 /// A hash of a wrapped key's text.
@@ -51,8 +75,7 @@ impl Wrapped {
 pub(crate) struct Share {
     pub(crate) wrapped: Wrapped,
     pub(crate) key: Secret,
-    /// The name of the identity.
-    pub(crate) by: String,
+    pub(crate) by: Opener,
 }
 
 /// What is kept for one identity.
@@ -92,30 +115,80 @@ impl Kept {
     pub(crate) fn wipe(&self, is_meant: impl Fn(&str) -> bool) -> usize {
         let mut store = self.store();
         let before = store.keys.len();
-        store.keys.retain(|_, key| !is_meant(&key.by));
+        store.keys.retain(|_, key| !is_meant(&key.by.name));
         before - store.keys.len()
     }
 
-    /// Wipes what has had its time; answers how many.
+    /// Wipes what cards have opened that are not in `there`, and their PINs; answers how many keys.
+    pub(crate) fn wipe_cards_but(&self, there: &BTreeSet<u32>) -> usize {
+        let mut store = self.store();
+        let before = store.keys.len();
+        let is_there = |card: &u32| there.contains(card);
+        store
+            .keys
+            .retain(|_, key| key.by.card.as_ref().is_none_or(is_there));
+        store.pins.pins.retain(|card, _| is_there(card));
+        before - store.keys.len()
+    }
+
+    /// Whether PINs are kept from now on. Those that were are wiped.
+    pub(crate) fn set_keep_pins(&self, keep: KeepPins) {
+        let pins = BTreeMap::new();
+        self.store().pins = Pins { keep, pins };
+    }
+
+    /// Wipes all PINs.
+    pub(crate) fn wipe_pins(&self) {
+        self.store().pins.pins.clear();
+    }
+
+    /// The PIN of this card, where it is kept.
+    pub(super) fn pin(&self, card: u32) -> Option<Secret> {
+        let store = self.store();
+        let (pin, until) = store.pins.pins.get(&card)?;
+        let is_over = until.is_some_and(|until| until <= Instant::now());
+        (!is_over).then(|| pin.duplicate())
+    }
+
+    /// Keeps a PIN that the card has taken, where PINs are kept.
+    pub(super) fn keep_pin(&self, card: u32, pin: &Secret) {
+        let pins = &mut self.store().pins;
+        let until = match pins.keep {
+            KeepPins::No => return,
+            KeepPins::UntilLock => None,
+            KeepPins::For(time) => Instant::now().checked_add(time),
+        };
+        pins.pins.insert(card, (pin.duplicate(), until));
+    }
+
+    /// Wipes the PIN of this card.
+    pub(super) fn wipe_pin(&self, card: u32) {
+        self.store().pins.pins.remove(&card);
+    }
+
+    /// Wipes what has had its time; answers how many keys.
     pub(crate) fn expire(&self) -> usize {
         let now = Instant::now();
         let mut store = self.store();
+        let is_left = |until: Option<Instant>| until.is_none_or(|until| until > now);
+        store.pins.pins.retain(|_, (_, until)| is_left(*until));
         let before = store.keys.len();
-        store
-            .keys
-            .retain(|_, key| key.until.is_none_or(|until| until > now));
+        store.keys.retain(|_, key| is_left(key.until));
         before - store.keys.len()
     }
 
     /// When the next key has had its time.
     pub(crate) fn next_end(&self) -> Option<Instant> {
-        self.store().keys.values().filter_map(|key| key.until).min()
+        let store = self.store();
+        let keys = store.keys.values().filter_map(|key| key.until);
+        let pins = store.pins.pins.values().filter_map(|(_, until)| *until);
+        keys.chain(pins).min()
     }
 
     /// What is kept for the identity with this name.
     pub(crate) fn held_by(&self, name: &str) -> Option<Held> {
         let store = self.store();
-        let keys = || store.keys.values().filter(|key| key.by == name);
+        let keys = || store.keys.values().filter(|key| key.by.name == name);
         let held = Held {
             keys: keys().count(),
             until: keys().filter_map(|key| key.until).min(),
@@ -173,6 +246,7 @@ impl Identities {
     /// Those of the daemon: what others have unlocked is in `kept`.
     #[must_use]
     pub(crate) fn with_kept(mut self, kept: Kept) -> Self {
+        self.plugins = self.plugins.with_kept(kept.clone());
         self.kept = kept;
         self
     }
@@ -234,6 +308,11 @@ impl Identities {
         })
     }
 
+    /// The numbers of the cards that hold their keys.
+    pub(crate) fn cards(&self) -> BTreeSet<u32> {
+        self.list.iter().filter_map(Identity::card).collect()
+    }
+
     /// Why an identity is left alone now.
     pub(super) fn is_taken(&self, identity: &Identity) -> Option<Error> {
         (identity.needs_somebody() && self.kept.is_asking()).then(|| {
@@ -267,7 +346,10 @@ mod tests {
         Share {
             wrapped: Wrapped::of(enc),
             key: Secret::new(enc.as_bytes().to_vec()),
-            by: by.to_owned(),
+            by: Opener {
+                name: by.to_owned(),
+                card: (by == "two").then_some(2),
+            },
         }
     }
 
@@ -289,6 +371,31 @@ mod tests {
         assert!(kept.held_by("two").is_none() && kept.next_end().is_none());
         kept.keep(Vec::new(), None, Some(&BTreeSet::new()));
         assert!(kept.find("a").is_none());
+    }
+
+    #[test]
+    fn what_a_card_has_opened_goes_with_it() {
+        let kept = Kept::default();
+        kept.keep(vec![share("a", "one"), share("b", "two")], None, None);
+        let pin = Secret::new(b"123456".to_vec());
+        kept.keep_pin(2, &pin);
+        assert!(kept.pin(2).is_none());
+        kept.set_keep_pins(KeepPins::UntilLock);
+        kept.keep_pin(2, &pin);
+        kept.keep_pin(3, &pin);
+        assert_eq!(kept.wipe_cards_but(&BTreeSet::from([2])), 0);
+        assert!(
+            kept.pin(2)
+                .is_some_and(|kept| kept.expose() == pin.expose())
+        );
+        assert!(kept.pin(3).is_none());
+        assert_eq!(kept.wipe_cards_but(&BTreeSet::new()), 1);
+        assert!(kept.pin(2).is_none() && kept.find("a").is_some());
+        kept.set_keep_pins(KeepPins::For(Duration::ZERO));
+        kept.keep_pin(2, &pin);
+        assert!(kept.pin(2).is_none() && kept.next_end().is_some());
+        assert_eq!(kept.expire(), 0);
+        assert!(kept.next_end().is_none());
     }
 
     #[test]

@@ -3,17 +3,19 @@
 //! - [`Identities`]: all that one run may use, in the order in which they are tried;
 //! - [`source`]: the files and variables they come from; [`text`]: what those hold;
 //! - [`hybrid`], [`ssh`], [`sealed`], [`plugin`], [`yubikey`]: kinds of keys; [`process`]: what some of them start;
-//!   [`person`], [`terminal`], [`remote`]: who is asked; [`kept`]: what is left of it for a while;
+//!   [`person`], [`terminal`], [`remote`], [`ask_password`], [`pinentry`]: who is asked; [`kept`]: what is left of it for a while;
 //! - [`recipient`]: the public side; [`envelope`]: the wrapped data key itself.
 //!
 //! An identity that cannot be used now (its plugin is missing, nobody can be asked for its passphrase) is *locked*:
 //! the others are tried, and only where none opens does it matter.
 
+mod ask_password;
 mod devices;
 mod envelope;
 mod hybrid;
 mod kept;
 mod person;
+mod pinentry;
 mod plugin;
 mod process;
 mod recipient;
@@ -39,9 +41,11 @@ use crate::{
 };
 use devices::is_for_card;
 
+pub(crate) use ask_password::AskPassword;
 pub(crate) use devices::{Needs, cards, generate as generate_in_card, missing as missing_card};
-pub(crate) use kept::{Kept, Share, Wrapped, is_called};
+pub(crate) use kept::{KeepPins, Kept, Opener, Share, Wrapped, is_called};
 pub(crate) use person::{Answer, Elsewhere, INTERRUPTED, Person};
+pub(crate) use pinentry::Pinentry;
 pub(crate) use plugin::Plugins;
 pub(crate) use process::Cancel;
 pub(crate) use recipient::{canonical, check as check_recipient, wrap};
@@ -49,7 +53,9 @@ pub(crate) use remote::{Question, Remote, encode, encode_choice};
 pub(crate) use source::identity_files;
 pub(crate) use ssh::recipients_of_public;
 pub(crate) use terminal::Terminal;
-pub(crate) use yubikey::{CardInfo, KeyInfo, NewKey, PinPolicy, TouchPolicy, serve_session};
+pub(crate) use yubikey::{
+    CardInfo, KeyInfo, NewKey, PinPolicy, TouchPolicy, serve_session, watch as watch_cards,
+};
 
 /// The identities of one run. Keys are parsed once; any number of files is opened with them, from any thread.
 pub(crate) struct Identities {
@@ -109,7 +115,7 @@ struct Tried {
     failed: Vec<Error>,
     interrupted: Option<Error>,
     /// Which identity opened it, where it needs somebody.
-    by: Option<String>,
+    by: Option<Opener>,
 }
 
 /// What came of one attempt to unwrap.
@@ -117,8 +123,8 @@ pub(crate) enum Attempt {
     Opened {
         /// The data key or share.
         key: Secret,
-        /// The name of the identity, where it needs somebody.
-        by: Option<String>,
+        /// The identity, where it needs somebody.
+        by: Option<Opener>,
     },
     /// No identity fits.
     Closed {
@@ -222,7 +228,10 @@ impl Identities {
                 };
                 match result {
                     Ok(Some(file_key)) => {
-                        tried.by = identity.needs_somebody().then(|| identity.name.clone());
+                        tried.by = identity.needs_somebody().then(|| Opener {
+                            name: identity.name.clone(),
+                            card: identity.card(),
+                        });
                         return Some(file_key);
                     }
                     Ok(None) => {}
@@ -350,6 +359,14 @@ impl Identity {
         match &self.key {
             Key::X25519(_) | Key::Hybrid(_) | Key::Ssh(_) => false,
             Key::Plugin { .. } | Key::Card(_) | Key::Sealed(_) | Key::Command(_) => true,
+        }
+    }
+
+    /// The number of the card that holds its key.
+    fn card(&self) -> Option<u32> {
+        match &self.key {
+            Key::Card(key) => Some(key.serial()),
+            _ => None,
         }
     }
 

@@ -1,6 +1,9 @@
 //! The person who may be asked: for a passphrase, a PIN, a touch. There may be none.
 
-use crate::{error::Error, secret::Secret};
+use crate::{
+    error::{Error, Result},
+    secret::Secret,
+};
 
 /// Somebody to show messages to and to ask. What is asked comes from plugins and file names: implementations escape it.
 pub(crate) trait Person: Send + Sync {
@@ -15,6 +18,11 @@ pub(crate) trait Person: Send + Sync {
 
     /// Asks for a passphrase or PIN, unseen.
     fn ask_secret(&self, message: &str) -> Answer<Secret>;
+
+    /// Why nobody is asked any more, where that is known better than by what was asked for.
+    fn ended(&self) -> Option<Error> {
+        None
+    }
 
     /// What to do where there is nobody to ask.
     fn otherwise(&self) -> &'static str {
@@ -32,6 +40,34 @@ pub(crate) enum Answer<T> {
     Declined,
     /// The person pressed Ctrl-C.
     Interrupted,
+}
+
+impl<T> Answer<T> {
+    /// What was given, as something else.
+    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Answer<U> {
+        match self {
+            Self::Given(answer) => Answer::Given(change(answer)),
+            Self::Declined => Answer::Declined,
+            Self::Nobody => Answer::Nobody,
+            Self::Interrupted => Answer::Interrupted,
+        }
+    }
+}
+
+/// What came of a program that asks in its own way: a line, or none.
+pub(super) fn programs_answer(line: Result<Secret>) -> Answer<Secret> {
+    match line {
+        Ok(line) => {
+            let text = line.expose();
+            let typed = text.strip_suffix(b"\n").unwrap_or(text);
+            Answer::Given(Secret::new(typed.to_vec()))
+        }
+        Err(error) if error.code == INTERRUPTED => Answer::Interrupted,
+        Err(error) => {
+            tracing::info!(%error, "nobody has answered");
+            Answer::Declined
+        }
+    }
 }
 
 /// Nobody can be asked: scripts, CI.

@@ -7,7 +7,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::process::CommandExt as _,
     },
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
@@ -68,10 +68,17 @@ impl Cancel {
 
     /// Whether it was thrown.
     pub(crate) fn is_fired(&self) -> bool {
-        let Some(event) = &self.0 else { return false };
+        self.is_fired_within(Duration::ZERO)
+    }
+
+    /// Waits until it is thrown, for so long at most.
+    pub(super) fn is_fired_within(&self, time: Duration) -> bool {
+        let Some(event) = &self.0 else {
+            std::thread::sleep(time);
+            return false;
+        };
         let mut wanted = [PollFd::new(event, PollFlags::IN)];
-        let now = Timespec::default();
-        poll(&mut wanted, Some(&now)).is_ok_and(|ready| ready > 0)
+        poll(&mut wanted, timespec(time).as_ref()).is_ok_and(|ready| ready > 0)
     }
 
     /// To wait for the switch, beside other things.
@@ -120,10 +127,10 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `program` with one argument.
+    /// Starts `program` with these arguments.
     pub(super) fn start(
         program: &Path,
-        argument: &str,
+        arguments: &[&str],
         role: Role,
         time_limit: Duration,
         cancel: &Cancel,
@@ -136,7 +143,7 @@ impl Process {
         close_fds::set_fds_cloexec_threadsafe(3, &[]);
         let mut command = Command::new(program);
         command
-            .arg(argument)
+            .args(arguments)
             .current_dir("/")
             .process_group(0)
             .stdin(Stdio::piped())
@@ -216,6 +223,18 @@ impl Process {
     /// Lets the helper end by itself, for a moment. It is ended by `drop` in any case.
     pub(super) fn finish(&mut self) {
         self.stdin = None;
+        self.await_end();
+    }
+
+    /// Asks the helper to end, so that it can clear away what it has left elsewhere.
+    pub(super) fn terminate(&mut self) {
+        if let Some(group) = Pid::from_raw(self.child.id().cast_signed()) {
+            let _ = kill_process_group(group, Signal::TERM);
+        }
+        self.await_end();
+    }
+
+    fn await_end(&self) {
         let Some(pid) = Pid::from_raw(self.child.id().cast_signed()) else {
             return;
         };
@@ -355,6 +374,26 @@ impl Drop for Process {
         }
         let _ = self.child.wait();
     }
+}
+
+/// The program with this name in a directory of `$PATH`; relative ones are left out.
+pub(super) fn program_in_path(name: &str) -> Result<PathBuf> {
+    let list = std::env::var_os("PATH").unwrap_or_default();
+    let mut programs = std::env::split_paths(&list)
+        .filter(|directory| directory.is_absolute())
+        .map(|directory| directory.join(name));
+    programs.find(|path| is_program(path)).ok_or_else(|| {
+        Error::new(
+            "program-missing",
+            format!("the program {name} was not found"),
+        )
+        .with_hint(format!("install {name} in a directory of $PATH"))
+    })
+}
+
+/// Whether it can be started.
+pub(super) fn is_program(path: &Path) -> bool {
+    path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
 }
 
 fn timespec(duration: Duration) -> Option<Timespec> {

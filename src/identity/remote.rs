@@ -93,11 +93,6 @@ impl Remote {
         })
     }
 
-    /// Why the conversation ended before its time.
-    pub(crate) fn ended(&self) -> Option<Error> {
-        self.answers().ended.clone()
-    }
-
     fn answers(&self) -> MutexGuard<'_, Answers> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -224,6 +219,10 @@ impl Person for Remote {
 
     fn ask_secret(&self, message: &str) -> Answer<Secret> {
         self.question(Question::Secret(message))
+    }
+
+    fn ended(&self) -> Option<Error> {
+        self.answers().ended.clone()
     }
 }
 

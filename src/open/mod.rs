@@ -7,7 +7,7 @@ use policy::names::readable;
 use crate::{
     error::{Error, Result},
     escape,
-    identity::{Attempt, Effort, INTERRUPTED, Identities, Kept, Needs, Share, Wrapped},
+    identity::{Attempt, Effort, INTERRUPTED, Identities, Kept, Needs, Opener, Share, Wrapped},
     repository::hex,
     secret::{DataKey, Secret},
     sops::{
@@ -240,8 +240,8 @@ struct Group<'m> {
 struct Found<'m> {
     entry: &'m Entry,
     key: Secret,
-    /// The name of the identity, where it needs somebody and was used just now.
-    by: Option<String>,
+    /// The identity, where it needs somebody and was used just now.
+    by: Option<Opener>,
 }
 
 impl<'m> Group<'m> {

@@ -63,7 +63,7 @@ fn a_pin_from_a_file_opens_and_a_wrong_one_costs_one_try_at_most() {
 
 /// A machine with a host key and a card, and one secret for each.
 pub(crate) struct Machine {
-    dir: Dir,
+    pub(crate) dir: Dir,
     memory: Dir,
     pub(crate) reader: Reader,
     /// Opens the card's file too, and the daemon does not have it.
@@ -129,11 +129,24 @@ impl Machine {
     }
 
     /// Runs the daemon without a PIN.
-    pub(crate) fn start(&self) -> std::process::Child {
+    pub(crate) fn start(&self) -> Running {
+        self.start_with(|_| ())
+    }
+
+    /// As [`start`](Self::start), with a changed command.
+    pub(crate) fn start_with(&self, change: impl FnOnce(&mut Command)) -> Running {
         let config = self.dir.join("secretsd.yaml");
         let args: [&OsStr; 2] = ["--config".as_ref(), config.as_ref()];
         let mut command = self.reader.enter(&daemon(args));
-        command.stderr(std::process::Stdio::null()).spawn().unwrap()
+        change(&mut command);
+        let log = std::fs::File::create(self.dir.join("log")).unwrap();
+        Running(
+            command
+                .stdout(std::process::Stdio::null())
+                .stderr(log)
+                .spawn()
+                .unwrap(),
+        )
     }
 
     /// `secretsctl ARGS` against it.
@@ -153,6 +166,17 @@ impl Machine {
         run(&mut command).expect(0);
     }
 
+    /// Encrypts a file of the repository anew, with another data key.
+    pub(crate) fn encrypt(&self, name: &str, value: &str) {
+        let card = self.reader.card(0).recipient(2);
+        let recipients = [card.as_str(), &self.backup.recipient];
+        let aside = self.dir.write("aside.yaml", format!("password: {value}\n"));
+        let mut command =
+            crate::support::ctl(["encrypt", "--in-place", "--age", &recipients.join(",")]);
+        run(command.arg(&aside)).expect(0);
+        std::fs::rename(aside, self.dir.join("repo").join(name)).unwrap();
+    }
+
     pub(crate) fn delivered(&self, name: &str) -> bool {
         self.is_delivered(name, "hunter2")
     }
@@ -169,6 +193,16 @@ impl Machine {
         let path = self.memory.join("secrets").join(name);
         let shown = self.reader.run(Path::new("cat"), &[path.as_ref()]);
         shown.code() == 0 && shown.text() == value
+    }
+}
+
+/// A daemon that ends with the test, also where that fails.
+pub(crate) struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

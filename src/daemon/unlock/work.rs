@@ -56,16 +56,11 @@ struct Closed {
 }
 
 impl Work {
-    /// Starts the thread. Questions go out through `questions`, answers come in through `answers`.
+    /// Starts the thread.
     pub(super) fn start(
         self,
-        questions: mpsc::Sender<protocol::Question>,
-        answers: OwnedFd,
+        person: Arc<dyn Person>,
     ) -> Result<oneshot::Receiver<Result<Opened>>> {
-        let ask = Box::new(move |question: Question<'_>| {
-            questions.blocking_send(described(&question)).is_ok()
-        });
-        let person = Arc::new(Remote::new(ask, answers, self.cancel.clone())?);
         let (sender, receiver) = oneshot::channel();
         thread::Builder::new()
             .name("unlock".to_owned())
@@ -82,11 +77,11 @@ impl Work {
         Ok(receiver)
     }
 
-    fn run(&self, person: &Arc<Remote>) -> Result<Opened> {
+    fn run(&self, person: &Arc<dyn Person>) -> Result<Opened> {
         let config = &*self.config;
-        let person: Arc<dyn Person> = Arc::clone(person) as _;
         let plugins = once::plugins(config)
-            .with_person(person)
+            .with_person(Arc::clone(person))
+            .with_kept(self.kept.clone())
             .with_cancel(self.cancel.clone());
         let mut identities = once::identities(config, plugins);
         if let Some(wanted) = &self.identity {
@@ -132,7 +127,7 @@ impl Work {
         }
         let mut used: BTreeMap<&str, usize> = BTreeMap::new();
         for share in &opened.shares {
-            *used.entry(&share.by).or_default() += 1;
+            *used.entry(&share.by.name).or_default() += 1;
         }
         let used = used.into_iter().map(|(name, keys)| UnlockedIdentity {
             name: name.to_owned(),
@@ -202,7 +197,7 @@ impl Work {
         // More time for a key is given by whoever proves to have the identity again.
         let kept = match self.config.unlock.keep {
             Keep::For(_) => None,
-            Keep::Once | Keep::UntilLock => Some(&self.kept),
+            Keep::Once | Keep::UntilLock | Keep::UntilRemoved => Some(&self.kept),
         };
         unlock(&document, identities, kept)
             .map_err(|error| error.with_file(&repository.root().join(file)))
@@ -252,6 +247,18 @@ fn announce_touches(closed: &[Closed], identities: &Identities) {
     for touches in identities.touches(files) {
         identities.plugins().tell(&touches.to_string());
     }
+}
+
+/// Somebody at the other end of the socket: questions go out through `questions`, answers come in through `answers`.
+pub(super) fn peer(
+    questions: mpsc::Sender<protocol::Question>,
+    answers: OwnedFd,
+    cancel: Cancel,
+) -> Result<Arc<dyn Person>> {
+    let ask = Box::new(move |question: Question<'_>| {
+        questions.blocking_send(described(&question)).is_ok()
+    });
+    Ok(Arc::new(Remote::new(ask, answers, cancel)?))
 }
 
 fn described(question: &Question<'_>) -> protocol::Question {

@@ -120,7 +120,7 @@ impl<'a> Session<'a> {
         };
         let (limit, cancel) = (plugins.time_limit, &plugins.cancel);
         Ok(Self {
-            process: Process::start(program, &argument, role, limit, cancel)?,
+            process: Process::start(program, &[&argument], role, limit, cancel)?,
             name,
             person: plugins.person.as_ref(),
             complaint: None,

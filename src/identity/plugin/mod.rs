@@ -5,11 +5,7 @@
 
 mod client;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use age_core::{
     format::{FileKey, Stanza},
@@ -17,8 +13,9 @@ use age_core::{
 };
 
 use super::{
+    kept::Kept,
     person::{Nobody, Person},
-    process::Cancel,
+    process::{Cancel, is_program},
     yubikey::Cards,
 };
 use crate::{
@@ -42,6 +39,8 @@ pub(crate) struct Plugins {
     pub(super) person: Arc<dyn Person>,
     pub(super) cancel: Cancel,
     pub(super) cards: Arc<Cards>,
+    /// Where the PINs of cards may be kept.
+    pub(super) kept: Kept,
 }
 
 impl Plugins {
@@ -55,6 +54,7 @@ impl Plugins {
             person: Arc::new(Nobody),
             cancel: Cancel::never(),
             cards: Arc::new(Cards::none()),
+            kept: Kept::default(),
         }
     }
 
@@ -98,6 +98,13 @@ impl Plugins {
     #[must_use]
     pub(crate) fn with_person(mut self, person: Arc<dyn Person>) -> Self {
         self.person = person;
+        self
+    }
+
+    /// The PINs of cards may be kept there.
+    #[must_use]
+    pub(crate) fn with_kept(mut self, kept: Kept) -> Self {
+        self.kept = kept;
         self
     }
 
@@ -218,8 +225,4 @@ fn is_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.' | b'_'))
-}
-
-fn is_program(path: &Path) -> bool {
-    path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
 }

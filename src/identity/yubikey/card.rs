@@ -15,7 +15,7 @@ use yubikey::{
 };
 
 use super::{
-    new_key, readers,
+    arrivals, new_key, readers,
     wire::{self, CardInfo, KeyInfo, PinPolicy, PinState, Refusal, TouchPolicy, decode, encode},
 };
 use crate::secret::Secret;
@@ -34,22 +34,41 @@ pub(super) fn serve() -> ExitCode {
     let (input, output) = (std::io::stdin(), std::io::stdout());
     let mut card: Option<Card> = None;
     while let Some(line) = read_line(&input) {
+        if line.expose() == b"watch" {
+            end_with(input);
+            let refusal = arrivals::watch(|cards| send(&output, Ok(json(cards).into())));
+            send(&output, Err(refusal));
+            break;
+        }
         // The library trusts what a card answers in places; a card that lies must not look like a crash of ours.
         let answer = catch_unwind(AssertUnwindSafe(|| answer(&line, &mut card)));
-        let mut text = match answer.unwrap_or(Err(Refusal::Nonsense)) {
-            Ok(payload) => {
-                let mut text = Secret::from("ok ".to_owned());
-                text.push(payload.expose());
-                text
-            }
-            Err(refusal) => Secret::from(format!("no {}", json(&refusal))),
-        };
-        text.push(b"\n");
-        if !write(&output, text.expose()) {
+        if !send(&output, answer.unwrap_or(Err(Refusal::Nonsense))) {
             break;
         }
     }
     ExitCode::SUCCESS
+}
+
+/// Ends this process when whoever asks is gone, which nobody notices while a call into PC/SC waits.
+fn end_with(input: std::io::Stdin) {
+    std::thread::spawn(move || {
+        while read_line(&input).is_some() {}
+        std::process::exit(0);
+    });
+}
+
+/// Whether there is somebody to hear it.
+fn send(output: &std::io::Stdout, answer: Done<Secret>) -> bool {
+    let mut text = match answer {
+        Ok(payload) => {
+            let mut text = Secret::from("ok ".to_owned());
+            text.push(payload.expose());
+            text
+        }
+        Err(refusal) => Secret::from(format!("no {}", json(&refusal))),
+    };
+    text.push(b"\n");
+    write(output, text.expose())
 }
 
 fn answer(line: &Secret, card: &mut Option<Card>) -> Done<Secret> {

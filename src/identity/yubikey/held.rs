@@ -191,6 +191,7 @@ impl Held {
         if let Some(error) = &self.refused {
             return Err(error.clone().into());
         }
+        let mut is_typed = false;
         let pin = match self.pin.take() {
             Some(pin) => pin,
             None => {
@@ -201,8 +202,18 @@ impl Held {
                     return Ok(());
                 }
                 let (file, person) = (plugins.cards.pin_file.as_ref(), plugins.person.as_ref());
-                pin::ask(&name_of(self.serial), state, file, person)
-                    .inspect_err(|error| self.refuse(error))?
+                match plugins
+                    .kept
+                    .pin(self.serial)
+                    .filter(|_| state.is_untouched())
+                {
+                    Some(pin) => pin,
+                    None => {
+                        is_typed = file.is_none();
+                        pin::ask(&name_of(self.serial), state, file, person)
+                            .inspect_err(|error| self.refuse(error))?
+                    }
+                }
             }
         };
         let asked = self.open(plugins)?.verify(&pin);
@@ -210,11 +221,18 @@ impl Held {
         match &result {
             Ok(()) => {
                 self.verified = true;
+                // One that is kept already gets no more time by being used.
+                if is_typed {
+                    plugins.kept.keep_pin(self.serial, &pin);
+                }
                 if policy == PinPolicy::Always {
                     self.pin = Some(pin);
                 }
             }
-            Err(Failure::Error(error)) => self.refuse(error),
+            Err(Failure::Error(error)) => {
+                plugins.kept.wipe_pin(self.serial);
+                self.refuse(error);
+            }
             Err(Failure::Lost(_)) => {}
         }
         result

@@ -3,9 +3,12 @@
 //! - here: one key ([`CardKey`]), and the cards of a run, each with one session ([`Cards`]);
 //! - [`text`]: the texts, and wrapping, for which no card is needed;
 //! - [`session`] and [`card`]: both sides of a session, with [`wire`] between them; [`readers`]: where cards are;
+//!   [`arrivals`]: when they come and go;
 //! - [`new_key`]: a key that was not there before, for which the card wants its [`management`] key;
 //! - [`pin`]: who is asked for the PIN.
 
+#[cfg(feature = "yubikey")]
+mod arrivals;
 #[cfg(feature = "yubikey")]
 mod card;
 mod held;
@@ -21,7 +24,7 @@ mod text;
 mod wire;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     process::ExitCode,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -30,7 +33,7 @@ use std::{
 
 use age_core::format::{FileKey, Stanza};
 
-use super::{Plugins, person};
+use super::{Plugins, person, process::Cancel};
 use crate::{
     error::{Error, Result},
     harden::harden,
@@ -45,6 +48,8 @@ pub(crate) use wire::{CardInfo, KeyInfo, PinPolicy, TouchPolicy};
 
 /// How long a card may take for one request. It waits 15 seconds for a touch.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
+/// How long to wait before cards are watched again where there is no PC/SC daemon.
+const WATCH_AGAIN: Duration = Duration::from_secs(60);
 /// Another limit, in seconds.
 const TIME_LIMIT_VARIABLE: &str = "SECRETSD_CARD_TIME_LIMIT";
 
@@ -267,6 +272,31 @@ pub(super) fn list(plugins: &Plugins) -> Result<Vec<CardInfo>> {
     })?;
     session.end();
     Ok(cards)
+}
+
+/// Tells the numbers of all cards, now and whenever they are others; `None`: nobody knows. Blocks until `cancel` fires.
+pub(crate) fn watch(cancel: &Cancel, mut tell: impl FnMut(Option<BTreeSet<u32>>)) {
+    loop {
+        let watched =
+            Session::start("the watch for cards", TIME_LIMIT, cancel).and_then(|mut session| {
+                let mut cards = session.watch()?;
+                while let Ok(there) = cards {
+                    tell(Some(there));
+                    cards = session.next_cards()?;
+                }
+                Ok(())
+            });
+        if cancel.is_fired() {
+            return;
+        }
+        if let Err(error) = watched {
+            tracing::debug!(%error, "cards cannot be watched");
+        }
+        tell(None);
+        if cancel.is_fired_within(WATCH_AGAIN) {
+            return;
+        }
+    }
 }
 
 /// What a new key is to be like.

@@ -23,8 +23,6 @@ const LIMIT: ReadLimit = ReadLimit {
     name: "pin-file-size",
     bytes: 1024,
 };
-/// Tries of a card about which no more is known.
-const USUAL_TRIES: u8 = 3;
 
 /// Asks for the PIN of `card`, once.
 pub(super) fn ask(
@@ -51,9 +49,8 @@ pub(super) fn ask(
 
 /// A wrong PIN in a file would be given again at each start, until the card blocks: it costs one try at most.
 fn from_file(card: &str, state: PinState, file: &Path) -> Result<Secret> {
-    let most = state.most.unwrap_or(USUAL_TRIES);
     if let Some(left) = state.left
-        && left < most
+        && !state.is_untouched()
     {
         return Err(person::locked(
             card,
@@ -92,8 +89,8 @@ fn unreadable(card: &str, error: &std::io::Error) -> Error {
 
 fn from_person(card: &str, state: PinState, person: &dyn Person) -> Result<Secret> {
     // Said when it matters: somebody has got it wrong before.
-    let left = match (state.left, state.most.unwrap_or(USUAL_TRIES)) {
-        (Some(left), most) if left < most => format!(" ({} left)", tries(left)),
+    let left = match state.left {
+        Some(left) if !state.is_untouched() => format!(" ({} left)", tries(left)),
         _ => String::new(),
     };
     match person.ask_secret(&format!("Enter PIN for {card}{left}:")) {

@@ -11,7 +11,7 @@ use yubikey::Context;
 use super::{card::Card, card::refusal, wire::Refusal};
 
 /// How long a reader may take where all of them are asked.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is in one reader.
 type Found = (usize, Result<Card, Refusal>);
@@ -79,7 +79,8 @@ fn names() -> Result<Vec<String>, Refusal> {
     Ok(readers.map(|reader| reader.name().into_owned()).collect())
 }
 
-fn open(name: &str) -> Result<Card, Refusal> {
+/// The card in the reader with this name.
+pub(super) fn open(name: &str) -> Result<Card, Refusal> {
     let mut context = Context::open().map_err(refusal)?;
     let mut readers = context.iter().map_err(refusal)?;
     let reader = readers

@@ -1,6 +1,6 @@
 //! The side of a session that asks: a process of ours that holds the card, with a limit on how long it may take.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use serde::de::DeserializeOwned;
 
@@ -42,7 +42,7 @@ impl Session {
             timeout: "card-timeout",
             patience: "take it out, put it back and try again",
         };
-        let process = Process::start(Path::new(PROGRAM), ARGUMENT, role, time_limit, cancel)?;
+        let process = Process::start(Path::new(PROGRAM), &[ARGUMENT], role, time_limit, cancel)?;
         Ok(Self {
             process,
             time_limit,
@@ -107,6 +107,17 @@ impl Session {
         Ok(self.exchange(request)?.and_then(|key| parsed(&key)))
     }
 
+    /// Which cards are there. From then on [`next_cards`](Self::next_cards) is all that can be asked.
+    pub(super) fn watch(&mut self) -> Asked<BTreeSet<u32>> {
+        self.ask_json(&["watch"])
+    }
+
+    /// Which cards are there, as soon as others are.
+    pub(super) fn next_cards(&mut self) -> Asked<BTreeSet<u32>> {
+        self.process.begin(Duration::MAX);
+        Ok(self.answer()?.and_then(|answer| parsed(&answer)))
+    }
+
     /// Lets go of the card in order.
     pub(super) fn end(mut self) {
         self.process.finish();
@@ -124,6 +135,10 @@ impl Session {
         self.process.begin(self.time_limit);
         request.push(b"\n");
         self.process.send(request.expose())?;
+        self.answer()
+    }
+
+    fn answer(&mut self) -> Asked<Secret> {
         let line = self.process.line()?;
         let line = line.expose().trim_ascii_end();
         if let Some(refusal) = line.strip_prefix(b"no ") {

@@ -3,6 +3,7 @@
 //! | request | answer |
 //! | --- | --- |
 //! | `list` | every card with its keys, as JSON |
+//! | `watch` | the numbers of all cards, as JSON; again whenever others are there |
 //! | `open SERIAL` | its version; all that follows is about this card |
 //! | `key SLOT` | the key in this slot, as JSON |
 //! | `pin` | the state of the PIN, as JSON |
@@ -39,6 +40,17 @@ pub(crate) struct PinState {
     pub(crate) most: Option<u8>,
     /// It is the one that cards leave the factory with, where the card says it.
     pub(crate) factory: Option<bool>,
+}
+
+/// Tries of a card about which no more is known.
+const USUAL_TRIES: u8 = 3;
+
+impl PinState {
+    /// No wrong PIN was given since the last right one, as far as the card says.
+    pub(super) fn is_untouched(&self) -> bool {
+        let most = self.most.unwrap_or(USUAL_TRIES);
+        self.left.is_none_or(|left| left >= most)
+    }
 }
 
 /// A key in a card.
