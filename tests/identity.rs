@@ -371,3 +371,111 @@ fn no_core_of_a_program_that_reads_keys() {
     run(&mut command).expect(0);
     assert_eq!(dir.read("limit"), "0\n");
 }
+
+#[test]
+fn check_says_which_files_of_the_repository_open() {
+    let Some(sops) = Sops::find("3.13.3") else {
+        return;
+    };
+    let dir = Dir::new();
+    let [mine, other] = ["mine", "other"].map(|name| AgeKey::generate(&dir, name));
+    dir.write(
+        "repo/.sops.yaml",
+        format!(
+            "keys:\n  - &web {}\ncreation_rules:\n  - age: *web\n",
+            other.recipient
+        ),
+    );
+    let put = |name: &str, recipients: &[&str]| {
+        let text = sops.encrypt(&dir, name, PLAIN, recipients, &[]);
+        dir.write(format!("repo/{name}"), text)
+    };
+    put("a.yaml", &[&mine.recipient]);
+    put("b.yaml", &[&mine.recipient, &other.recipient]);
+    let check = |args: &[&str], key: &AgeKey| {
+        let mut command = ctl(["-C".as_ref(), dir.join("repo").as_os_str()]);
+        command.args(["identity", "check", "-i"]).arg(&key.file);
+        run(command.args(args))
+    };
+    for args in [&[][..], &["--open"]] {
+        let ran = check(args, &mine).expect(0);
+        assert!(ran.text().contains("all of 2 files open"), "{ran}");
+        let ran = check(args, &other).expect(1);
+        assert!(
+            ran.text().contains("1 of 2 files do not open\n  a.yaml  "),
+            "{ran}"
+        );
+    }
+    put("c.yaml", &[&other.recipient]);
+    let told = check(&["--json"], &mine).expect(1).json();
+    assert_eq!(told["files"]["opened"], 2);
+    assert_eq!(
+        told["files"]["closed"],
+        serde_json::json!([{ "path": "c.yaml", "why": "it is for web" }])
+    );
+    // What a recipient promises and the wrapped key does not keep shows when it is tried.
+    let text = dir
+        .read("repo/c.yaml")
+        .replace(&other.recipient, &mine.recipient);
+    dir.write("repo/c.yaml", text);
+    check(&[], &mine).expect(0);
+    let ran = check(&["--open"], &mine).expect(1);
+    assert!(ran.text().contains("  c.yaml  "), "{ran}");
+}
+
+#[test]
+fn check_knows_what_it_cannot_know() {
+    let Some(sops) = Sops::find("3.13.3") else {
+        return;
+    };
+    let dir = Dir::new();
+    let key = AgeKey::generate(&dir, "key");
+    let Some(sealed) = protected(&dir, &key) else {
+        return;
+    };
+    dir.write(
+        "repo/.sops.yaml",
+        format!("creation_rules:\n  - age: {}\n", key.recipient),
+    );
+    dir.write(
+        "repo/a.yaml",
+        sops.encrypt(&dir, "a.yaml", PLAIN, &[&key.recipient], &[]),
+    );
+    let mut command = ctl(["-C".as_ref(), dir.join("repo").as_os_str()]);
+    command.args(["identity", "check", "-i"]).arg(&sealed);
+    let ran = run(&mut without_terminal(&command)).expect(1);
+    assert!(
+        ran.text().contains("a.yaml  perhaps with an identity"),
+        "{ran}"
+    );
+    let done = Terminal::run(command.arg("--open"), |terminal| {
+        terminal.expect("passphrase");
+        terminal.enter("12345\r");
+    });
+    assert!(
+        done.ran.text().contains("all of 1 file open"),
+        "{}",
+        done.ran
+    );
+}
+
+#[test]
+fn show_tells_the_recipients_of_a_file_and_of_the_host() {
+    let dir = Dir::new();
+    let key = AgeKey::generate(&dir, "key");
+    let (ssh, public) = ssh_key(&dir, "id", "ed25519", "x");
+    let show = |file: &Path| run(ctl(["identity", "show"]).arg(file)).expect(0);
+    assert!(show(&key.file).text().contains(&key.recipient));
+    // Without its passphrase.
+    let key = public.rsplit_once(' ').unwrap().0;
+    assert!(show(&ssh).text().contains(key));
+    run(ctl(["identity", "show"]).arg(dir.join("none"))).expect(2);
+    let host = run(&mut ctl(["identity", "show", "--host"]));
+    match fs::read_to_string("/etc/ssh/ssh_host_ed25519_key.pub") {
+        Ok(public) => {
+            let public = public.trim().rsplit_once(' ').unwrap().0.to_owned();
+            assert!(host.expect(0).text().contains(&public));
+        }
+        Err(_) => assert!(host.expect(2).stderr.contains("this host has no SSH key")),
+    }
+}

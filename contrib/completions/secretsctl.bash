@@ -1824,7 +1824,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__identity__subcmd__check)
-            opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --open --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1926,7 +1926,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__identity__subcmd__show)
-            opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
+            opts="-C -i -v -q -h --host --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -367,7 +367,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not 
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -s q -l quiet -d 'Say nothing but errors'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -s h -l help -d 'Print help'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -f -a "show" -d 'List the identities: name, kind, state, recipients'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -f -a "check" -d 'The same; exit with 1 when one of them cannot be used now, or there is none'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -f -a "check" -d 'The same, and which encrypted files of the repository they open, and why not the others'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and not __fish_seen_subcommand_from show check help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
@@ -377,10 +377,11 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fi
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
 never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -l host -d 'The SSH keys of this host, by their public keys: what a rule has to name so that the host can read'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -l json -d 'Write results to stdout and errors to stderr as JSON'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say nothing but errors'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -s i -l identity -d 'Open files with this age identity file or SSH private key only (repeatable) [default: what sops would use]' -r -F
@@ -389,12 +390,13 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fi
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -l color -d 'Use colours: on a terminal (auto), always or never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is "dumb"'
 always\t'Always'
 never\t'Never'"
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -l open -d 'Open every file, with PIN and touches, in place of comparing recipients'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -l json -d 'Write results to stdout and errors to stderr as JSON'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Say more'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say nothing but errors'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from help" -f -a "show" -d 'List the identities: name, kind, state, recipients'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from help" -f -a "check" -d 'The same; exit with 1 when one of them cannot be used now, or there is none'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from help" -f -a "check" -d 'The same, and which encrypted files of the repository they open, and why not the others'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand identity; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand list" -s C -l directory -d 'Run as if started in DIR: every relative path is relative to it' -r -F
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand list" -l config-file -d 'Use this file in place of the nearest .sops.yaml upwards; its directory is the repository [default: $SOPS_CONFIG]' -r -F
@@ -641,7 +643,7 @@ complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_s
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from host" -f -a "retire" -d 'Take hosts out of all rules and out of the list of keys'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from host" -f -a "test" -d 'Test whether a host can open all that the rules give it, by the files as they are; needs no private key'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from identity" -f -a "show" -d 'List the identities: name, kind, state, recipients'
-complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from identity" -f -a "check" -d 'The same; exit with 1 when one of them cannot be used now, or there is none'
+complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from identity" -f -a "check" -d 'The same, and which encrypted files of the repository they open, and why not the others'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from yubikey" -f -a "list" -d 'List the cards with their keys: slot, name, policies, recipient, identity'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from yubikey" -f -a "identity" -d 'Write the identity of each key in a card, or of one, as an identity file'
 complete -c secretsctl -n "__fish_secretsctl_using_subcommand help; and __fish_seen_subcommand_from yubikey" -f -a "generate" -d 'Make a key in a card and write its identity; a slot that is in use is never overwritten'

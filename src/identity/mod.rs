@@ -4,7 +4,7 @@
 //! - [`source`]: the files and variables they come from; [`text`]: what those hold;
 //! - [`hybrid`], [`ssh`], [`sealed`], [`plugin`], [`yubikey`]: kinds of keys; [`process`]: what some of them start;
 //!   [`person`], [`terminal`], [`remote`], [`ask_password`], [`pinentry`]: who is asked; [`kept`]: what is left of it for a while;
-//! - [`recipient`]: the public side; [`envelope`]: the wrapped data key itself.
+//! - [`recipient`]: the public side; [`reach`]: whether both meet; [`envelope`]: the wrapped data key itself.
 //!
 //! An identity that cannot be used now (its plugin is missing, nobody can be asked for its passphrase) is *locked*:
 //! the others are tried, and only where none opens does it matter.
@@ -18,6 +18,7 @@ mod person;
 mod pinentry;
 mod plugin;
 mod process;
+mod reach;
 mod recipient;
 mod remote;
 mod sealed;
@@ -48,9 +49,10 @@ pub(crate) use person::{Answer, Elsewhere, INTERRUPTED, Person};
 pub(crate) use pinentry::Pinentry;
 pub(crate) use plugin::Plugins;
 pub(crate) use process::Cancel;
+pub(crate) use reach::Reach;
 pub(crate) use recipient::{canonical, check as check_recipient, wrap};
 pub(crate) use remote::{Question, Remote, encode, encode_choice};
-pub(crate) use source::identity_files;
+pub(crate) use source::{host_recipients, identity_files};
 pub(crate) use ssh::recipients_of_public;
 pub(crate) use terminal::Terminal;
 pub(crate) use yubikey::{

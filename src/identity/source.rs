@@ -10,6 +10,7 @@ use std::{
 use super::{
     Identities, Identity, Key,
     plugin::Plugins,
+    ssh::recipients_of_public,
     text::{self, Content},
 };
 use crate::{
@@ -29,6 +30,29 @@ const HOST_KEYS: [&str; 2] = ["/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_hos
 
 /// Reads an environment variable; tests bring their own.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// The host's SSH keys by their public halves, which everybody may read: each file, and the recipients that its private half
+/// answers to.
+pub(crate) fn host_recipients() -> Result<Vec<(String, Vec<String>)>> {
+    let mut keys = Vec::new();
+    for private in HOST_KEYS {
+        let file = PathBuf::from(format!("{private}.pub"));
+        let text = match files::read_regular(&file, IDENTITY_LIMIT) {
+            Ok(text) => text,
+            Err(error) if error.code == "file-missing" => continue,
+            Err(error) => return Err(error.with_file(&file)),
+        };
+        let recipients = recipients_of_public(text.expose_str().unwrap_or_default());
+        if !recipients.is_empty() {
+            keys.push((private.to_owned(), recipients));
+        }
+    }
+    if keys.is_empty() {
+        return Err(Error::new("no-identity", "this host has no SSH key")
+            .with_hint("make one with ssh-keygen -A, or an age key with age-keygen"));
+    }
+    Ok(keys)
+}
 
 impl Identities {
     /// The files that an operator named with `-i`, in place of the defaults. What cannot be read is an error: it was

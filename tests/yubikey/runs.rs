@@ -290,6 +290,44 @@ fn a_card_is_named_on_the_command_line() {
     assert_eq!(shown["identities"][0]["kind"], "yubikey");
 }
 
+/// Does my backup key work for everything?
+#[test]
+fn a_card_tells_which_files_it_opens_without_its_pin() {
+    let test = "a_card_tells_which_files_it_opens_without_its_pin";
+    let Some(reader) = Reader::with(test, &[Model::new(1020).key(1, ONCE, NEVER)]) else {
+        return;
+    };
+    let card = reader.card(0);
+    let repository = Repository::new(2, &[card.recipient(1)]);
+    let root = repository.dir.join("repo");
+    let mut args: Vec<&OsStr> = vec!["-C".as_ref(), root.as_ref()];
+    args.extend(["identity", "check", "--yubikey", "1020"].map(OsStr::new));
+    let all = run(&mut reader.ctl(&args)).expect(0);
+    assert!(all.text().contains("all of 2 files open"), "{all}");
+    encrypted(
+        &repository.dir,
+        "repo/2.yaml",
+        &[&repository.host.recipient],
+    );
+    let some = run(&mut reader.ctl(&args)).expect(1);
+    assert!(
+        some.text().contains("1 of 3 files do not open\n  2.yaml"),
+        "{some}"
+    );
+    assert_eq!((card.count("verify"), card.count("ecdh")), (0, 0));
+    args.push("--open".as_ref());
+    let tried = Terminal::run(&reader.ctl(&args), |person| {
+        person.expect("PIN");
+        person.enter(&format!("{PIN}\r"));
+    });
+    assert!(
+        tried.ran.expect(1).text().contains("1 of 3 files"),
+        "{}",
+        tried.seen
+    );
+    assert_eq!((card.count("verify"), card.count("ecdh")), (1, 2));
+}
+
 #[test]
 fn a_card_can_be_taken_out_and_put_back() {
     let test = "a_card_can_be_taken_out_and_put_back";

@@ -1,14 +1,18 @@
 //! `secretsctl identity`: which private keys would be used, and whether they can be.
 
+mod files;
+
+use std::path::PathBuf;
+
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Context, interrupt};
 use crate::{
     error::{Error, Result},
     escape,
-    identity::{Identity, State},
-    output::{Outcome, Style, describe},
+    identity::{Identity, State, host_recipients},
+    output::{Outcome, Output, Style, describe},
 };
 
 /// Show which identities would be used, in the order in which they are tried
@@ -22,16 +26,37 @@ pub(crate) struct Args {
     command: Command,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
     /// List the identities: name, kind, state, recipients
-    Show,
-    /// The same; exit with 1 when one of them cannot be used now, or there is none
-    Check,
+    ///
+    /// No PIN and no touch is needed, and no passphrase.
+    Show {
+        /// The identities of these files, in place of those that would be used
+        files: Vec<PathBuf>,
+
+        /// The SSH keys of this host, by their public keys: what a rule has to name so that the host can read
+        #[arg(long, conflicts_with_all = ["files", "identities", "yubikey"])]
+        host: bool,
+    },
+    /// The same, and which encrypted files of the repository they open, and why not the others
+    ///
+    /// Recipients are compared: no PIN and no touch is needed. With --yubikey SERIAL it answers whether a backup key opens
+    /// everything. Exit code 1 when an identity cannot be used now, there is none, or a file does not open.
+    Check {
+        /// Open every file, with PIN and touches, in place of comparing recipients
+        #[arg(long)]
+        open: bool,
+    },
 }
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
+    match &args.command {
+        Command::Show { host: true, .. } => return show_host(&mut context.output),
+        Command::Show { files, .. } => context.global.identities.extend_from_slice(files),
+        Command::Check { .. } => {}
+    }
     let identities = interrupt::identities(context)?;
     // It needs no PIN and no touch.
     identities.look_at_all_cards();
@@ -39,6 +64,10 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         .iter()
         .map(|identity| (identity, identity.state(identities.plugins())))
         .collect();
+    let files = match args.command {
+        Command::Check { open } => files::check(context, &identities, open)?,
+        Command::Show { .. } => None,
+    };
     let output = &mut context.output;
     if output.is_json() {
         let list: Vec<_> = states
@@ -50,6 +79,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
             "identities": list,
             "problems": problems,
             "unused": identities.unused(),
+            "files": files.as_ref().map(files::Files::json),
         }))?;
     } else {
         for (identity, state) in &states {
@@ -65,6 +95,9 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
             for recipient in identity.recipients() {
                 output.line(&format!("    {}", escape::text(recipient)))?;
             }
+        }
+        if let Some(files) = &files {
+            files.show(output)?;
         }
         output.flush()?;
         for problem in identities.problems() {
@@ -82,11 +115,31 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let locked = states
         .iter()
         .any(|(_, state)| matches!(state, State::Locked(_)));
-    let found = states.is_empty() || locked || !identities.problems().is_empty();
+    let is_closed = files.is_some_and(|files| files.are_closed());
+    let found = states.is_empty() || locked || is_closed || !identities.problems().is_empty();
     Ok(match args.command {
-        Command::Show => Outcome::Fine,
-        Command::Check => Outcome::findings_if(found),
+        Command::Show { .. } => Outcome::Fine,
+        Command::Check { .. } => Outcome::findings_if(found),
     })
+}
+
+/// The recipients of this host. Its private keys need not be readable.
+fn show_host(output: &mut Output) -> Result<Outcome> {
+    let keys = host_recipients()?;
+    if output.is_json() {
+        let list = keys
+            .iter()
+            .map(|(file, recipients)| json!({ "name": file, "recipients": recipients }));
+        output.json(&json!({ "identities": list.collect::<Vec<Value>>() }))?;
+        return Ok(Outcome::Fine);
+    }
+    for (file, recipients) in keys {
+        output.line(&escape::text(&file))?;
+        for recipient in recipients {
+            output.line(&format!("    {}", escape::text(&recipient)))?;
+        }
+    }
+    Ok(Outcome::Fine)
 }
 
 fn member(identity: &Identity, state: &State) -> serde_json::Value {
