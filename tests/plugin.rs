@@ -19,7 +19,12 @@ const TOY: &str = r#"#!/bin/sh
 echo "$1" >> "$TOY_LOG"
 while IFS= read -r line; do
   case $line in
-    "-> wrap-file-key" | "-> recipient-stanza 0 toy") IFS= read -r key ;;
+    "-> wrap-file-key") IFS= read -r key ;;
+    "-> recipient-stanza "*" toy")
+      IFS= read -r key
+      number=${line#-> recipient-stanza }
+      keys="$keys${number% toy} $key
+" ;;
     "-> done") IFS= read -r line; break ;;
   esac
 done
@@ -27,7 +32,13 @@ done
 if [ -n "$key" ]; then
   case $1 in
     --age-plugin=recipient-v1) printf -- "-> recipient-stanza 0 toy\n%s\n" "$key" ;;
-    --age-plugin=identity-v1) printf -- "-> file-key 0\n%s\n" "$key" ;;
+    --age-plugin=identity-v1)
+      while read -r number key; do
+        [ -n "$number" ] && printf -- "-> file-key %s\n%s\n" "$number" "$key"
+      done <<END
+$keys
+END
+      ;;
   esac
   IFS= read -r line; IFS= read -r line
 fi
@@ -400,4 +411,78 @@ fn terminate(child: std::process::Child, signal: rustix::process::Signal) -> Opt
     let id = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(id, signal).unwrap();
     child.wait_with_output().unwrap().status.code()
+}
+
+/// Asks for a PIN, and writes down how often.
+const PIN: &str = r#"[ -n "$keys" ] || return 0
+printf -- '-> request-secret\nUElO\n'; IFS= read -r a; IFS= read -r b
+echo asked >> "$TOY_LOG"
+[ "$b" = MTIzNDU2 ] || { printf -- '-> error internal\nd3Jvbmc\n'; exit 1; }
+"#;
+
+#[test]
+fn one_session_opens_a_whole_repository() {
+    const FILES: usize = 5;
+    let Some(setup) = Setup::new() else { return };
+    let added = AgeKey::generate(&setup.dir, "added");
+    let backup = AgeKey::generate(&setup.dir, "backup");
+    let rules = format!(
+        "creation_rules:\n  - age: {},{}\n",
+        setup.recipient, added.recipient
+    );
+    let text = fs::read(&setup.file).unwrap();
+    setup.dir.write("repo/.sops.yaml", rules);
+    for number in 0..FILES {
+        setup.dir.write(format!("repo/{number}.yaml"), &text);
+    }
+    // A key in memory opens this one; the plugin has nothing to do with it.
+    let mut command = ctl(["encrypt", "--in-place", "--age", &backup.recipient]);
+    run(command.arg(setup.dir.write("repo/disk.yaml", PLAIN))).expect(0);
+    setup.asks(PIN);
+    let rekey = || {
+        let mut command = ctl(["rekey", "--yes", "-C"]);
+        command.arg(setup.dir.join("repo"));
+        command
+            .arg("-i")
+            .arg(&setup.identity)
+            .arg("-i")
+            .arg(&backup.file);
+        command
+            .env("SECRETSD_PLUGIN_DIRS", &setup.plugins)
+            .env("XDG_STATE_HOME", setup.dir.join("state"))
+            .env("TOY_LOG", setup.dir.join("log"));
+        command
+    };
+    let log = || {
+        let text = fs::read_to_string(setup.dir.join("log")).unwrap_or_default();
+        let count = |what: &str| text.matches(what).count();
+        (count("identity-v1"), count("asked"))
+    };
+    // A wrong PIN is told, and changes nothing.
+    let refused = Terminal::run(&rekey(), |person| {
+        for _ in 0..=FILES {
+            person.expect("age-plugin-toy: PIN");
+            person.enter("654321\r");
+        }
+    });
+    assert!(
+        refused.ran.expect(2).stderr.contains("wrong"),
+        "{}",
+        refused.seen
+    );
+    assert_eq!(setup.dir.read_bytes("repo/0.yaml"), text);
+    fs::remove_file(setup.dir.join("log")).unwrap();
+
+    let done = Terminal::run(&rekey(), |person| {
+        person.expect("age-plugin-toy: PIN");
+        person.enter("123456\r");
+    });
+    done.ran.expect(0);
+    assert_eq!(log(), (1, 1), "{}", done.seen);
+    for number in 0..FILES {
+        let file = setup.dir.join(format!("repo/{number}.yaml"));
+        let mut command = ctl(["decrypt", "-i"]);
+        let ran = run(command.arg(&added.file).arg(file)).expect(0);
+        assert_eq!(ran.text(), PLAIN);
+    }
 }

@@ -119,9 +119,10 @@ impl Identities {
         self.plugins.cards.set_purpose(purpose.to_owned());
     }
 
-    /// Lets go of all cards.
+    /// Lets go of all cards, and of what plugins have opened.
     pub(crate) fn end_sessions(&self) {
         self.plugins.cards.end_sessions();
+        self.plugins.ahead.clear();
     }
 
     /// The order in which identities are tried. What a card costs may be known only after it was asked.

@@ -25,6 +25,21 @@ const WRAPPED_KEY_LIMIT: usize = 64 << 10;
 const KEY_LIMIT: usize = 64;
 const BEGIN: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 
+/// The stanzas in the header of `enc`.
+pub(super) fn stanzas(enc: &str) -> Result<Vec<Stanza>> {
+    let seen = RefCell::new(Vec::new());
+    open(enc, |stanzas| {
+        let stanza = |stanza: &Stanza| Stanza {
+            tag: stanza.tag.clone(),
+            args: stanza.args.clone(),
+            body: stanza.body.clone(),
+        };
+        seen.replace(stanzas.iter().map(stanza).collect());
+        None
+    })?;
+    Ok(seen.into_inner())
+}
+
 /// Opens `enc` with the file key that `unwrap` finds in its stanzas; `None` when it finds none.
 pub(super) fn open(
     enc: &str,

@@ -119,6 +119,13 @@ impl Kept {
         before - store.keys.len()
     }
 
+    /// Whether something is kept that other cards than these have opened.
+    pub(crate) fn has_of_cards_but(&self, there: &BTreeSet<u32>) -> bool {
+        let store = self.store();
+        let mut cards = store.keys.values().filter_map(|key| key.by.card);
+        cards.any(|card| !there.contains(&card))
+    }
+
     /// Wipes what cards have opened that are not in `there`, and their PINs; answers how many keys.
     pub(crate) fn wipe_cards_but(&self, there: &BTreeSet<u32>) -> usize {
         let mut store = self.store();

@@ -4,11 +4,13 @@
 //! - [`source`]: the files and variables they come from; [`text`]: what those hold;
 //! - [`hybrid`], [`ssh`], [`sealed`], [`plugin`], [`yubikey`]: kinds of keys; [`process`]: what some of them start;
 //!   [`person`], [`terminal`], [`remote`], [`ask_password`], [`pinentry`]: who is asked; [`kept`]: what is left of it for a while;
+//! - [`ahead`]: plugins that are asked once for many files;
 //! - [`recipient`]: the public side; [`reach`]: whether both meet; [`envelope`]: the wrapped data key itself.
 //!
 //! An identity that cannot be used now (its plugin is missing, nobody can be asked for its passphrase) is *locked*:
 //! the others are tried, and only where none opens does it matter.
 
+mod ahead;
 mod ask_password;
 mod devices;
 mod envelope;
@@ -42,6 +44,7 @@ use crate::{
 };
 use devices::is_for_card;
 
+pub(crate) use ahead::WrappedFor;
 pub(crate) use ask_password::AskPassword;
 pub(crate) use devices::{Needs, cards, generate as generate_in_card, missing as missing_card};
 pub(crate) use kept::{KeepPins, Kept, Opener, Share, Wrapped, is_called};

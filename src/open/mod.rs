@@ -7,7 +7,9 @@ use policy::names::readable;
 use crate::{
     error::{Error, Result},
     escape,
-    identity::{Attempt, Effort, INTERRUPTED, Identities, Kept, Needs, Opener, Share, Wrapped},
+    identity::{
+        Attempt, Effort, INTERRUPTED, Identities, Kept, Needs, Opener, Share, Wrapped, WrappedFor,
+    },
     repository::hex,
     secret::{DataKey, Secret},
     sops::{
@@ -61,6 +63,22 @@ pub(crate) fn unlock(
         _ => None,
     };
     Ok(groups.into_iter().filter_map(share).collect())
+}
+
+/// What [`Identities::look_ahead`] asks of a file. Nothing where there are several key groups: which of them are needed
+/// shows one by one.
+pub(crate) fn to_look_ahead(document: &Document) -> Vec<WrappedFor> {
+    let [group] = document.metadata().groups.as_slice() else {
+        return Vec::new();
+    };
+    let entries = group.iter().filter_map(|entry| match entry {
+        Entry::Age { recipient, enc } => Some(WrappedFor {
+            recipient: recipient.clone(),
+            enc: enc.clone(),
+        }),
+        Entry::Other { .. } => None,
+    });
+    entries.collect()
 }
 
 /// The wrapped keys of a file.

@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     identity::{Effort, Identities, Plugins, wrap},
     limits::Limits,
-    open::{answers, in_hand},
+    open::{answers, in_hand, to_look_ahead},
     repository::{ContentHash, Repository, content_hash},
     secret::Secret,
     sops::{
@@ -77,6 +77,21 @@ impl Tools<'_> {
             after,
             text: Text::from(changed.into_text()),
         })
+    }
+
+    /// Has plugins open in one session what the next edits of `files` need.
+    pub(super) fn look_ahead(&self, files: &[&File<'_>]) -> Result<()> {
+        if !self.identities.have_plugins() {
+            return Ok(());
+        }
+        let wrapped = files.iter().filter_map(|file| {
+            let content = self.repository.read(&file.path).ok()?;
+            let format = Format::from_path(&file.path);
+            // What is wrong with it, its edit says.
+            let document = Document::parse(content, format, &self.limits).ok()?;
+            Some(to_look_ahead(&document))
+        });
+        self.identities.look_ahead(&wrapped.collect::<Vec<_>>())
     }
 
     fn changed(

@@ -97,7 +97,13 @@ pub(crate) fn prepare(
         Some((number, result))
     });
     let results: Vec<_> = results.into_iter().flatten().collect();
-    announce_touches(tools, files, &results);
+    let closed: Vec<&File<'_>> = results
+        .iter()
+        .filter(|(_, result)| result.as_ref().is_err_and(|error| is_closed(error.code)))
+        .filter_map(|(number, _)| files.get(*number))
+        .collect();
+    announce_touches(tools, &closed);
+    tools.look_ahead(&closed)?;
     let mut prepared = Prepared::default();
     for (number, mut result) in results {
         if interrupted() {
@@ -124,12 +130,8 @@ pub(crate) fn prepare(
 }
 
 /// Tells the person, before the first file, how often which card is to be touched for those that are still closed.
-fn announce_touches(tools: &Tools<'_>, files: &[File<'_>], results: &[(usize, Result<Edited>)]) {
-    let closed: Vec<Needs<'_>> = results
-        .iter()
-        .filter(|(_, result)| result.as_ref().is_err_and(|error| is_closed(error.code)))
-        .filter_map(|(number, _)| Some(files.get(*number)?.needs()))
-        .collect();
+fn announce_touches(tools: &Tools<'_>, files: &[&File<'_>]) {
+    let closed: Vec<Needs<'_>> = files.iter().map(|file| file.needs()).collect();
     let recipients: BTreeSet<&str> = closed
         .iter()
         .flat_map(|file| file.groups.iter().flatten().copied())

@@ -49,11 +49,17 @@ impl Cards {
     }
 
     /// Somebody is about to use cards: if nobody knew of any, it is time to look again.
-    pub(super) fn look_again(&mut self) {
-        if std::mem::take(&mut self.is_lost) {
-            self.watch = None;
-            self.set_watched(true);
+    pub(super) fn look_again_if_lost(&mut self) {
+        if self.is_lost {
+            self.look_again();
         }
+    }
+
+    /// Asks for news, also where there are none.
+    pub(super) fn look_again(&mut self) {
+        self.is_lost = false;
+        self.watch = None;
+        self.set_watched(true);
     }
 
     /// The next news. Can be dropped and called again.

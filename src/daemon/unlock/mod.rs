@@ -192,7 +192,7 @@ impl Unlocks {
                 error.with_hint("wait for the end of it, or end it with secretsctl lock")
             ));
         }
-        self.cards.look_again();
+        self.cards.look_again_if_lost();
         let begun = Cancel::new().and_then(|cancel| {
             let delivered = match config.unlock.keep {
                 Keep::Once => delivered(shown),
@@ -273,9 +273,14 @@ impl Unlocks {
         if std::mem::take(&mut self.is_once) {
             self.kept.wipe(|_| true);
         }
-        self.wipe_what_has_left(config);
         self.cards.set_watched(!ours.is_empty());
         self.ours = ours;
+        if config.unlock.keep == Keep::UntilRemoved
+            && self.kept.has_of_cards_but(self.cards.there())
+        {
+            // It was used before the watch knew of it; whether it is there still, the news will say.
+            self.cards.look_again();
+        }
     }
 
     /// Cards came or went; answers whether one of ours has come that may open something.

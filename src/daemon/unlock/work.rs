@@ -18,8 +18,9 @@ use crate::{
     error::{Error, Result},
     identity::{
         Cancel, INTERRUPTED, Identities, Kept, Needs, Person, Question, Remote, Share, Wrapped,
+        WrappedFor,
     },
-    open::{needs, unlock, wrapped},
+    open::{needs, to_look_ahead, unlock, wrapped},
     repository::Repository,
     sops::{document::Document, format::Format, is_encrypted},
 };
@@ -53,6 +54,7 @@ struct Closed {
     wrapped: BTreeSet<Wrapped>,
     groups: Vec<Vec<String>>,
     needed: usize,
+    ahead: Vec<WrappedFor>,
 }
 
 impl Work {
@@ -109,6 +111,11 @@ impl Work {
                 break;
             }
             announce_touches(&closed, &identities);
+            let asked: Vec<_> = closed
+                .iter_mut()
+                .map(|closed| std::mem::take(&mut closed.ahead))
+                .collect();
+            identities.look_ahead(&asked)?;
             for Closed { file, format, .. } in closed {
                 failures.remove(&file);
                 match self.open(&repository, &file, format, &identities, &mut tried) {
@@ -166,6 +173,7 @@ impl Work {
                 let owned = |group: Vec<&str>| group.into_iter().map(str::to_owned).collect();
                 let groups = groups.into_iter().map(owned).collect();
                 closed.push(Closed {
+                    ahead: to_look_ahead(&document),
                     file,
                     format,
                     wrapped,

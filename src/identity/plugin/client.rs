@@ -23,38 +23,42 @@ const COLUMNS: usize = 64;
 /// Longest text of a plugin that is shown.
 const MESSAGE_LIMIT: usize = 1000;
 
-/// `identity-v1`: the file key that `identity` finds in one of `stanzas`, if it is for it.
+/// `identity-v1`: for each file the file key that `identity` finds in one of its stanzas, if one is for it. An error where
+/// none was found and the plugin says why; `true` beside the keys: it had something to say.
 pub(super) fn unwrap(
     plugins: &Plugins,
     program: &Path,
     name: &str,
     identity: &str,
-    stanzas: &[Stanza],
-) -> Result<Option<FileKey>> {
+    files: &[&[Stanza]],
+) -> Result<(Vec<Option<FileKey>>, bool)> {
     let mut session = Session::start(plugins, program, name, "identity-v1")?;
     let mut request = Secret::default();
     write_stanza(&mut request, "add-identity", &[identity], &[]);
-    for stanza in stanzas {
-        let mut args = vec!["0", stanza.tag.as_str()];
-        args.extend(stanza.args.iter().map(String::as_str));
-        write_stanza(&mut request, "recipient-stanza", &args, &stanza.body);
+    for (number, stanzas) in files.iter().enumerate() {
+        let number = number.to_string();
+        for stanza in *stanzas {
+            let mut args = vec![number.as_str(), stanza.tag.as_str()];
+            args.extend(stanza.args.iter().map(String::as_str));
+            write_stanza(&mut request, "recipient-stanza", &args, &stanza.body);
+        }
     }
     write_stanza(&mut request, "done", &[], &[]);
     session.process.send(request.expose())?;
 
-    let mut file_key = None;
+    let mut file_keys: Vec<Option<FileKey>> = files.iter().map(|_| None).collect();
     session.converse(|command| match command.tag.as_str() {
         "file-key" => {
-            let index = command.args.first().map(String::as_str);
-            file_key = Some(key_of(index, &mut command.body)?);
+            let number = command.args.first()?.parse::<usize>().ok()?;
+            *file_keys.get_mut(number)? = Some(key_of(&mut command.body)?);
             Some(())
         }
         _ => None,
     })?;
-    match file_key {
-        Some(key) => Ok(Some(key)),
-        None => session.verdict().map(|()| None),
+    if file_keys.iter().all(Option::is_none) {
+        session.verdict()?;
     }
+    Ok((file_keys, session.complaint.is_some() || session.nobody))
 }
 
 /// `recipient-v1`: the stanzas that wrap `file_key` for `recipient`.
@@ -287,11 +291,11 @@ enum Reply {
     Unsupported,
 }
 
-/// A file key as a plugin sends it, for file 0, the only one there is.
-fn key_of(index: Option<&str>, body: &mut Vec<u8>) -> Option<FileKey> {
+/// A file key as a plugin sends it.
+fn key_of(body: &mut Vec<u8>) -> Option<FileKey> {
     let body = Secret::new(std::mem::take(body));
     let key: &[u8; FILE_KEY_BYTES] = body.expose().try_into().ok()?;
-    (index == Some("0")).then(|| FileKey::init_with_mut(|target| target.copy_from_slice(key)))
+    Some(FileKey::init_with_mut(|target| target.copy_from_slice(key)))
 }
 
 fn shorten(text: &[u8]) -> String {

@@ -13,6 +13,7 @@ use age_core::{
 };
 
 use super::{
+    ahead::Ahead,
     kept::Kept,
     person::{Nobody, Person},
     process::{Cancel, is_program},
@@ -41,6 +42,7 @@ pub(crate) struct Plugins {
     pub(super) cards: Arc<Cards>,
     /// Where the PINs of cards may be kept.
     pub(super) kept: Kept,
+    pub(super) ahead: Ahead,
 }
 
 impl Plugins {
@@ -55,6 +57,7 @@ impl Plugins {
             cancel: Cancel::never(),
             cards: Arc::new(Cards::none()),
             kept: Kept::default(),
+            ahead: Ahead::default(),
         }
     }
 
@@ -128,7 +131,7 @@ impl Plugins {
         self
     }
 
-    /// Asks the plugin `name` for the file key in one of `stanzas`.
+    /// Asks the plugin `name` for the file key in one of `stanzas`, unless it was asked before.
     pub(super) fn unwrap(
         &self,
         name: &str,
@@ -136,7 +139,31 @@ impl Plugins {
         stanzas: &[Stanza],
     ) -> Result<Option<FileKey>> {
         let program = self.program(name)?;
-        client::unwrap(self, &program, name, identity, stanzas)
+        if let Some(known) = self.ahead.find(identity, stanzas) {
+            return Ok(known);
+        }
+        let (keys, _) = client::unwrap(self, &program, name, identity, &[stanzas])?;
+        Ok(keys.into_iter().next().flatten())
+    }
+
+    /// Asks the plugin `name` in one session for the file keys of many files, which [`unwrap`](Self::unwrap) gives out.
+    /// Answers which of them were found.
+    pub(super) fn unwrap_ahead(
+        &self,
+        name: &str,
+        identity: &str,
+        files: &[&[Stanza]],
+    ) -> Result<Vec<bool>> {
+        let program = self.program(name)?;
+        let (keys, has_complained) = client::unwrap(self, &program, name, identity, files)?;
+        let found = keys.iter().map(Option::is_some).collect();
+        for (stanzas, key) in files.iter().zip(keys) {
+            // What a complaint was about is asked for again, so that it is told where it belongs.
+            if key.is_some() || !has_complained {
+                self.ahead.keep(identity, stanzas, key);
+            }
+        }
+        Ok(found)
     }
 
     /// Asks the plugin `name` to wrap `file_key` for `recipient`.

@@ -81,7 +81,8 @@ fn follow(tell: &mut impl FnMut(&BTreeSet<u32>) -> bool) -> Result<(), pcsc::Err
             .values()
             .filter_map(|inside| inside.serial.ok())
             .collect();
-        if told.as_ref() != Some(&cards) {
+        let is_settled = !inside.values().any(Inside::is_unsettled);
+        if is_settled && told.as_ref() != Some(&cards) {
             if !tell(&cards) {
                 return Ok(());
             }
