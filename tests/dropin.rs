@@ -1,6 +1,10 @@
 //! `sops-install-secrets`: the drop-in for the installer of sops-nix, by what its manifests mean and what it leaves behind.
 
-#[path = "dropin/world.rs"]
+mod calls;
+mod changes;
+mod isolation;
+mod keys;
+mod places;
 mod world;
 
 use serde_json::json;

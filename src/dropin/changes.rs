@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeSet, HashSet},
     fs,
     io::ErrorKind,
+    os::unix::fs::MetadataExt as _,
     path::Path,
 };
 
@@ -81,7 +82,7 @@ pub(super) fn note_removed(
     walk(
         link,
         "",
-        DEPTH,
+        &mut Vec::new(),
         &mut |path| match path.strip_prefix(&rendered) {
             Some(name) if !template_names.contains(name) => {
                 templates.removed.insert(name.to_owned());
@@ -119,19 +120,32 @@ pub(super) fn report(changes: [&Changes; 2], dry: bool, output: &mut Output) -> 
     Ok(())
 }
 
-/// Every file below `directory`, by its path there; what links lead to is part of it.
-fn walk(directory: &Path, prefix: &str, depth: usize, found: &mut impl FnMut(&str)) -> Result<()> {
+/// Every file below `directory`, by its path there; what links lead to is part of it. `way` has the directories that are
+/// being walked: a link may lead back to one of them.
+fn walk(
+    directory: &Path,
+    prefix: &str,
+    way: &mut Vec<(u64, u64)>,
+    found: &mut impl FnMut(&str),
+) -> Result<()> {
     let failed = |error: std::io::Error| unreadable(directory, &error);
+    let status = fs::metadata(directory).map_err(failed)?;
+    let this = (status.dev(), status.ino());
+    if way.contains(&this) || way.len() == DEPTH {
+        return Ok(());
+    }
+    way.push(this);
     for entry in fs::read_dir(directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
         let path = entry.path();
-        if path.is_dir() && depth > 0 {
-            walk(&path, &format!("{name}/"), depth - 1, found)?;
+        if path.is_dir() {
+            walk(&path, &format!("{name}/"), way, found)?;
         } else {
             found(&name);
         }
     }
+    way.pop();
     Ok(())
 }
 

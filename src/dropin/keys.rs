@@ -17,7 +17,7 @@ use crate::{
 const GROUPS: [&str; 2] = ["keys", "nogroup"];
 
 impl Run<'_> {
-    /// Absent where nobody is asked and nothing changes hands.
+    /// The group of directories.
     pub(super) fn keys_group(&self) -> Result<u32> {
         if self.call.ignore_passwd {
             return Ok(0);

@@ -1,7 +1,7 @@
 //! A machine with an empty `/run`, encrypted files of every format, and the program under its other name. Where
 //! `SECRETSD_SOPS_INSTALL_SECRETS` names the original, everything is done with it too, and must come out the same.
 
-use std::{cell::RefCell, path::PathBuf};
+use std::{cell::RefCell, io::Write as _, path::PathBuf};
 
 use serde_json::{Value, json};
 
@@ -93,7 +93,8 @@ impl World {
         is_original: bool,
         case: &impl Fn(&Stage<'_>),
     ) -> Vec<String> {
-        println!("--- {name}{}", if is_original { ", original" } else { "" });
+        let of = if is_original { "the original" } else { "ours" };
+        let _named = Named(format!("{name}, {of}"));
         let clear = "mount -t tmpfs -o mode=755 test /run; mkdir /run/nixos";
         self.host.sh(clear).expect(0);
         let stage = Stage {
@@ -164,17 +165,24 @@ impl Stage<'_> {
         );
         let mut program = Some(&self.program);
         for word in call.split_whitespace() {
-            if !word.contains('=') || word.starts_with('-') {
-                if let Some(program) = program.take() {
-                    command.arg(program);
-                }
+            let is_variable = word.contains('=') && !word.starts_with('-');
+            if !is_variable && let Some(program) = program.take() {
+                command.arg(program);
             }
             command.arg(word.replace('%', manifest));
         }
         let ran = run(&mut command);
-        println!("{ran}");
+        for secret in ["hunter2", "AGE-SECRET-KEY-1"] {
+            let said = ran.stderr.contains(secret) || ran.text().contains(secret);
+            assert!(!said, "{secret} was told");
+        }
         self.note(format!("{call}: {}\n{}", ran.code(), ran.text()));
         ran
+    }
+
+    /// The program, for a script.
+    pub(super) fn program(&self) -> String {
+        self.program.display().to_string()
     }
 
     /// An ordinary run.
@@ -186,8 +194,15 @@ impl Stage<'_> {
         self.world.host.sh(script)
     }
 
-    /// All that is in /run, but for what the test itself put there.
+    /// All that is in /run, but for what the test itself put there; the original must come to the same.
     pub(super) fn tree(&self) -> Vec<String> {
+        let tree = self.listing();
+        self.note(tree.join("\n"));
+        tree
+    }
+
+    /// The same, for one program alone.
+    fn listing(&self) -> Vec<String> {
         let mut command = self.world.host.command("sh");
         command
             .args(["-euc", TREE])
@@ -199,23 +214,40 @@ impl Stage<'_> {
             .filter(|line| !line.starts_with("./nixos/ ") && !line.starts_with("./bin"))
             .map(str::to_owned)
             .collect();
-        self.note(tree.join("\n"));
         tree
     }
 
     /// Asserts what is in /run. `K` stands for the group of directories.
     #[track_caller]
     pub(super) fn expect_tree(&self, expected: &[&str]) {
+        self.note(self.listing().join("\n"));
+        self.expect_listing(expected);
+    }
+
+    /// The same, for one program alone.
+    #[track_caller]
+    pub(super) fn expect_listing(&self, expected: &[&str]) {
         let keys = self.world.keys();
         let expected: Vec<String> = expected
             .iter()
             .map(|line| line.replace(":K", &format!(":{keys}")))
             .collect();
-        assert_eq!(self.tree().join("\n"), expected.join("\n"));
+        assert_eq!(self.listing().join("\n"), expected.join("\n"));
     }
 
     fn note(&self, text: String) {
         self.transcript.borrow_mut().push(text);
+    }
+}
+
+/// Says which case it was that failed.
+struct Named(String);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = writeln!(std::io::stderr(), "in the case: {}", self.0);
+        }
     }
 }
 
