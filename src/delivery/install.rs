@@ -97,13 +97,8 @@ impl Installer {
         next_number(&self.runtime.link, &self.runtime.base)
     }
 
-    /// Writes generation `number`, lets the link lead to it, and makes the other links.
-    pub(crate) fn install(
-        &self,
-        number: u64,
-        files: &[NewFile<'_>],
-        links: &[NewLink],
-    ) -> Result<()> {
+    /// Writes generation `number` and lets the link lead to it.
+    pub(crate) fn install(&self, number: u64, files: &[NewFile<'_>]) -> Result<()> {
         let draft = Draft::create(&self.runtime)?;
         for file in files {
             let NewFile {
@@ -125,11 +120,16 @@ impl Installer {
         if switched.is_err() {
             let _ = removal::remove(&self.runtime, number);
         }
-        switched?;
-        for link in links {
-            links::make_for(&link.path, &link.target, link.owner)?;
-        }
-        Ok(())
+        switched
+    }
+
+    /// Makes the links from elsewhere. One that cannot be made keeps no other from being made.
+    pub(crate) fn make_links(&self, links: &[NewLink]) -> Result<()> {
+        let results: Vec<Result<()>> = links
+            .iter()
+            .map(|link| links::make_for(&link.path, &link.target, link.owner))
+            .collect();
+        results.into_iter().collect()
     }
 
     /// Removes the generations whose number is `keep` or more below `current`, the one in place.

@@ -45,7 +45,7 @@ pub(super) fn is_in_place(link: &Path) -> bool {
 /// Compares `content` with what is at `path`.
 pub(super) fn compare(path: &Path, content: &Secret) -> Result<Change> {
     match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => return Ok(Change::Added),
+        Ok(metadata) if !metadata.is_file() => return Ok(Change::Added),
         Ok(_) => {}
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(Change::Added);

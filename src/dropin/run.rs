@@ -177,13 +177,16 @@ impl<'m> Run<'m> {
         // Only now nobody else changes what is in place.
         let comparison = self.compare(files)?;
         let number = installer.next_number()?;
-        installer.install(number, &new_files(files), &links)?;
+        installer.install(number, &new_files(files))?;
+        // The new secrets are in place: what fails from here on keeps nothing else from being done.
+        let linked = installer.make_links(&links);
         let told = self.tell(&comparison, output);
-        if manifest.keep_generations != 0 {
-            installer.prune(number, manifest.keep_generations)?;
-        }
-        installer.remove_file(LEFT_KEYS)?;
-        told
+        let pruned = match manifest.keep_generations {
+            0 => Ok(()),
+            keep => installer.prune(number, keep),
+        };
+        let removed = installer.remove_file(LEFT_KEYS);
+        linked.and(told).and(pruned).and(removed)
     }
 
     fn links(&self, files: &[File<'m>]) -> Vec<NewLink> {

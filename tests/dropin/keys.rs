@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::json;
 
 use super::world::World;
-use crate::support::run;
+use crate::{plugin::Setup, support::run};
 
 /// An SSH key pair in NAME and NAME.pub; its public half.
 fn ssh_key(world: &World, name: &str, kind: &[&str]) -> String {
@@ -151,6 +151,29 @@ fn what_sops_would_use() {
             }
         });
     }
+}
+
+#[test]
+fn plugins_are_found_on_path() {
+    let Some(world) = World::new("plugins_are_found_on_path") else {
+        return;
+    };
+    let Some(plugin) = Setup::new() else {
+        return;
+    };
+    let file = json!({ "sopsFile": plugin.file });
+    let key = json!({ "ageKeyFile": plugin.identity });
+    let manifest = world.manifest(&[world.secret("password", "", &file)], &key);
+    let path = format!("PATH={}:/usr/bin:/bin", plugin.plugins.display());
+    world.both("on PATH", |stage| {
+        stage
+            .call(&format!("{path} TOY_LOG=/dev/null %"), &manifest)
+            .expect(0);
+        stage.tree();
+    });
+    world.both("nowhere", |stage| {
+        stage.call("PATH=/usr/bin:/bin %", &manifest).expect(1);
+    });
 }
 
 #[test]

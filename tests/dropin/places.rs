@@ -279,6 +279,33 @@ fn what_stands_in_the_way() {
         stage.sh(": > /run/out").expect(0);
         stage.install(&manifest).expect(1);
     });
+    let both = world.manifest(
+        &[
+            world.secret(
+                "plain",
+                "db.yaml",
+                &json!({ "path": "/proc/none/x", "restartUnits": ["a.service"] }),
+            ),
+            world.secret(
+                "pw",
+                "db.yaml",
+                &json!({ "key": "database/password", "path": "/run/out/pw" }),
+            ),
+        ],
+        &json!({}),
+    );
+    world.ours("one link that cannot be made", |stage| {
+        stage.install(&world.manifest(&[], &json!({}))).expect(0);
+        let ran = stage.install(&both).expect(1);
+        assert!(
+            ran.stderr.contains("the link /proc/none/x cannot be made"),
+            "{ran}"
+        );
+        assert_eq!(ran.text(), "adding secrets: plain, pw\n");
+        let left =
+            stage.sh("cat /run/out/pw /run/nixos/activation-restart-list; ls -A /run/secrets.d");
+        assert_eq!(left.text(), "hunter2a.service\n2\n");
+    });
     let inside = world.manifest(
         &[world.secret(
             "plain",
