@@ -99,6 +99,11 @@ pub(super) fn make(path: &Path, target: &Path, generations: &Path) -> Result<()>
 /// Whether a link to `target` can be made at `path`, whoever can write there.
 pub(super) fn check_place(path: &Path, target: &Path) -> Result<()> {
     refuse_store(path, path)?;
+    let existing = nearest_directory(path);
+    if !existing.is_dir() {
+        let what = format!("cannot be made: {} is no directory", existing.display());
+        return Err(refused(path, what));
+    }
     look(path, target).map(|_| ())
 }
 

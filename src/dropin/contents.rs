@@ -1,8 +1,11 @@
 //! What is in the encrypted files: looked at without a key, or opened, each file once.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
-use super::manifest::Secret as Wanted;
+use super::{checked::about, manifest::Secret as Wanted};
 use crate::{
     error::{Error, Result},
     files::{self, ReadLimit},
@@ -53,12 +56,13 @@ pub(super) fn check_files(secrets: &[Wanted]) -> Vec<Result<()>> {
     results
 }
 
-/// The values of all secrets, in their order. `goes_on`: one that cannot be had does not end it.
+/// The values of all secrets, in their order. Without `goes_on` the first that cannot be had is an error, and no more
+/// files are opened.
 pub(super) fn open(
     secrets: &[Wanted],
     identities: &Identities,
     goes_on: bool,
-) -> Vec<Result<Secret>> {
+) -> Result<Vec<Result<Secret>>> {
     let mut of_file: Vec<(&str, Vec<usize>)> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
     for (number, wanted) in secrets.iter().enumerate() {
@@ -69,30 +73,23 @@ pub(super) fn open(
             None => of_file.push((file, vec![number])),
         }
     }
-    let skipped = || {
-        Err(Error::new(
-            "not-opened",
-            "an earlier file could not be opened",
-        ))
-    };
-    let mut results: Vec<Result<Secret>> = secrets.iter().map(|_| skipped()).collect();
+    let mut results: BTreeMap<usize, Result<Secret>> = BTreeMap::new();
     for (file, numbers) in of_file {
         let wanted: Vec<&Wanted> = numbers
             .iter()
             .filter_map(|number| secrets.get(*number))
             .collect();
-        let mut failed = false;
-        for (number, value) in numbers.iter().zip(open_file(file, &wanted, identities)) {
-            failed |= value.is_err();
-            if let Some(result) = results.get_mut(*number) {
-                *result = value.map_err(|error| error.with_file(Path::new(file)));
-            }
-        }
-        if failed && !goes_on {
-            break;
+        let values = open_file(file, &wanted, identities);
+        for ((number, wanted), value) in numbers.into_iter().zip(wanted).zip(values) {
+            let value = value
+                .map_err(|error| about(&wanted.entry, false, error.with_file(Path::new(file))));
+            match value {
+                Err(error) if !goes_on => return Err(error),
+                value => results.insert(number, value),
+            };
         }
     }
-    results
+    Ok(results.into_values().collect())
 }
 
 fn open_file(file: &str, wanted: &[&Wanted], identities: &Identities) -> Vec<Result<Secret>> {

@@ -36,14 +36,14 @@ impl<'m> Run<'m> {
         &self,
         entries: Vec<Checked<'m>>,
         identities: &Identities,
-    ) -> Vec<File<'m>> {
+    ) -> Result<Vec<File<'m>>> {
         let Manifest {
             secrets,
             templates,
             placeholders,
             ..
         } = self.manifest;
-        let mut contents = contents::open(secrets, identities, self.isolate).into_iter();
+        let mut contents = contents::open(secrets, identities, self.isolate)?.into_iter();
         let (of_secrets, of_templates): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|entry| !entry.template);
         let mut files: Vec<File<'m>> = Vec::new();
@@ -71,12 +71,13 @@ impl<'m> Run<'m> {
         let by_text: Vec<Placeholder<'_>> = by_text.into_values().collect();
         let mut rendered = Vec::new();
         for (entry, template) in of_templates.into_iter().zip(templates) {
-            let content =
-                templates::text(template).and_then(|text| templates::render(&text, &by_text));
+            let content = templates::text(template)
+                .and_then(|text| templates::render(&text, &by_text))
+                .map_err(|error| about(entry.entry, true, error));
             rendered.push(File::new(entry, content));
         }
         files.extend(rendered);
-        files
+        Ok(files)
     }
 
     /// What is in place at `location`.
@@ -96,19 +97,15 @@ impl<'m> Run<'m> {
     }
 
     /// Gives what could not be had its value from before; what has none is left out.
-    pub(super) fn keep_last_good(&self, files: &mut Vec<File<'m>>) -> Result<()> {
-        for file in files.iter_mut() {
-            if file.cause.is_none() {
-                continue;
-            }
-            let kept = self.last_good(&file.arrival.location);
+    pub(super) fn keep_last_good(&self, files: &mut [File<'m>]) {
+        for file in files.iter_mut().filter(|file| file.cause.is_some()) {
+            // Nobody is known to whom the new value could be given.
             file.content = file.content.take().filter(|_| file.attributes.is_some());
-            if let Some((content, attributes)) = kept {
+            if let Some((content, attributes)) = self.last_good(&file.arrival.location) {
                 file.content.get_or_insert(content);
                 file.attributes.get_or_insert(attributes);
             }
         }
-        Ok(())
     }
 }
 
@@ -124,7 +121,7 @@ impl<'m> File<'m> {
         let (content, unread) = match (content, &problem) {
             (Ok(content), None) => (Some(content), None),
             (Ok(_), Some(_)) => (None, None),
-            (Err(error), _) => (None, Some(about(entry, template, error))),
+            (Err(error), _) => (None, Some(error)),
         };
         let (attributes, unowned) = match attributes {
             Ok(attributes) => (Some(attributes), None),

@@ -42,7 +42,7 @@ pub(super) fn run(call: &Call, output: &mut Output) -> Result<Outcome> {
     }
     let group = run.keys_group()?;
     let identities = run.identities(output)?;
-    let mut files = run.files(entries, &identities);
+    let mut files = run.files(entries, &identities)?;
     let failed = files.iter().filter_map(|file| file.cause.as_ref());
     let failed: Vec<Error> = failed.cloned().collect();
     if !run.isolate
@@ -53,7 +53,7 @@ pub(super) fn run(call: &Call, output: &mut Output) -> Result<Outcome> {
     for error in &failed {
         output.error(error);
     }
-    run.keep_last_good(&mut files)?;
+    run.keep_last_good(&mut files);
     if run.dry {
         run.tell(&run.compare(&files)?, output)?;
         return Ok(Outcome::findings_if(!failed.is_empty()));

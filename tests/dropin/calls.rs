@@ -455,6 +455,30 @@ fn what_is_wrong_with_one_leaves_everything_as_it_was() {
     }
 }
 
+#[test]
+fn the_error_is_about_the_secret_that_failed() {
+    let Some(world) = World::new("the_error_is_about_the_secret_that_failed") else {
+        return;
+    };
+    let manifest = world.manifest(
+        &[
+            world.secret("plain", "db.yaml", &json!({})),
+            world.secret("x", "foreign.yaml", &json!({})),
+            world.secret("bad", "db.yaml", &json!({ "key": "database/port" })),
+        ],
+        &json!({
+            "placeholderBySecretName": { "plain": "<p>", "x": "<x>", "bad": "<b>" },
+            "templates": [{ "name": "t", "path": "/run/t", "mode": "0400", "content": "<x>" }],
+        }),
+    );
+    world.ours("in the middle", |stage| {
+        let ran = stage.install(&manifest).expect(1);
+        let says = ": secret `bad`: the value of the key `database/port` is no text\n";
+        assert!(ran.stderr.contains(says), "{ran}");
+        stage.expect_tree(&[]);
+    });
+}
+
 /// What the original takes and we refuse, or the other way round.
 #[test]
 fn intended_differences_in_manifests() {

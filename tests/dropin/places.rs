@@ -278,6 +278,9 @@ fn what_stands_in_the_way() {
     world.both("a parent that is a file", |stage| {
         stage.sh(": > /run/out").expect(0);
         stage.install(&manifest).expect(1);
+        if !stage.is_original {
+            stage.expect_listing(&["./out 644 0:0 "]);
+        }
     });
     let both = world.manifest(
         &[
