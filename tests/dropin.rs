@@ -5,6 +5,7 @@ mod changes;
 mod isolation;
 mod keys;
 mod places;
+mod random;
 mod world;
 
 use serde_json::json;

@@ -74,7 +74,11 @@ fn print_manual(output: &mut Output) -> Result<Outcome> {
     let page = manual::page(
         Arguments::command(),
         "8",
-        &[("secretsd.yaml", "5"), ("secretsctl", "1")],
+        &[
+            ("secretsd.yaml", "5"),
+            ("secretsctl", "1"),
+            ("sops-install-secrets", "8"),
+        ],
     )?;
     output.verbatim(&page)?;
     Ok(Outcome::Fine)

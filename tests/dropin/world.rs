@@ -202,7 +202,7 @@ impl Stage<'_> {
     }
 
     /// The same, for one program alone.
-    fn listing(&self) -> Vec<String> {
+    pub(super) fn listing(&self) -> Vec<String> {
         let mut command = self.world.host.command("sh");
         command
             .args(["-euc", TREE])
@@ -235,7 +235,7 @@ impl Stage<'_> {
         assert_eq!(self.listing().join("\n"), expected.join("\n"));
     }
 
-    fn note(&self, text: String) {
+    pub(super) fn note(&self, text: String) {
         self.transcript.borrow_mut().push(text);
     }
 }
