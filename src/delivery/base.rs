@@ -8,7 +8,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{FlockOperation, Gid, Mode, Uid},
+    fs::{FlockOperation, Mode},
     io::Errno,
     mount::MountFlags,
 };
@@ -142,8 +142,7 @@ fn finish(
     file_system: FileSystem,
 ) -> Result<(OwnedFd, FileSystem)> {
     lock_patiently(&directory, &site.base)?;
-    if let Some((user, group)) = site.directories.owner {
-        let (user, group) = (Some(Uid::from_raw(user)), Some(Gid::from_raw(group)));
+    if let Some((user, group)) = site.directories.owner() {
         rustix::fs::fchown(&directory, user, group)
             .map_err(|error| unusable(&site.base, format!("cannot get its owner: {error}")))?;
     }

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Gid, Uid};
+
 use super::{
     draft::{Draft, Refused},
     generation::Attributes,
@@ -15,8 +17,6 @@ use crate::{
     secret::Secret,
 };
 
-pub(crate) use super::runtime::Directories;
-
 /// Where generations are put.
 #[derive(Clone, Debug)]
 pub(crate) struct Site {
@@ -27,6 +27,22 @@ pub(crate) struct Site {
     /// What is mounted there; absent: nothing.
     pub(crate) memory: Option<MemoryKind>,
     pub(crate) directories: Directories,
+}
+
+/// How directories are made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Directories {
+    pub(crate) mode: u32,
+    /// User and group; absent: whoever makes them.
+    pub(crate) owner: Option<(u32, u32)>,
+}
+
+impl Directories {
+    /// User and group as system calls take them.
+    pub(super) fn owner(self) -> Option<(Option<Uid>, Option<Gid>)> {
+        let (user, group) = self.owner?;
+        Some((Some(Uid::from_raw(user)), Some(Gid::from_raw(group))))
+    }
 }
 
 /// A file system in memory.

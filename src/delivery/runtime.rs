@@ -23,7 +23,7 @@ use rustix::{
 
 use super::{
     base::{check_disk, create_base, lock, memory_file_system, site_directory},
-    install::Site,
+    install::{Directories, Site},
     mounts::FileSystem,
 };
 use crate::{
@@ -34,14 +34,6 @@ use crate::{
 
 /// Of every directory that is delivered: others may pass through it, not list it.
 pub(super) const DIRECTORY_MODE: u32 = 0o751;
-
-/// How directories are made.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Directories {
-    pub(crate) mode: u32,
-    /// User and group; absent: whoever makes them.
-    pub(crate) owner: Option<(u32, u32)>,
-}
 
 const NIX_STORE: &str = "/nix/store";
 /// Name of the link that is switched when the one outside belongs to somebody else.
