@@ -26,7 +26,9 @@
           buildInputs = [ pkgs.pcsclite ];
           # The tests compare with real sops of two versions; `make test` builds those.
           doCheck = false;
+          # The last name is the one that modules of sops-nix call.
           postInstall = ''
+            ln -s secretsd $out/bin/sops-install-secrets
             installManPage contrib/man/*
             installShellCompletion contrib/completions/{secretsctl.bash,secretsctl.fish,_secretsctl}
           '';

@@ -21,10 +21,12 @@
 //! | 5 | `delivery` | memory file system, generations, templates |
 //! | 5 | `control` | the Varlink interface, server and client |
 //! | 6 | `output`, `usage`, `manual` | the one place that prints and knows exit codes; wrong command lines; manual pages |
-//! | 7 | `daemon` | composition: watcher, state, tasks, signals |
-//! | 7 | `ctl` | one file per command; rendering |
+//! | 7 | `dropin` | `sops-install-secrets`: the installer of sops-nix, by its name and its manifest |
+//! | 8 | `daemon` | composition: watcher, state, tasks, signals |
+//! | 8 | `ctl` | one file per command; rendering |
 //!
-//! Imports point downwards only; `tests/layering.rs` checks it. Only `daemon` and `ctl` print, set up logging or exit.
+//! Imports point downwards only; `tests/layering.rs` checks it. Only `daemon`, `dropin` and `ctl` print, set
+//! up logging or exit.
 
 mod check;
 mod clock;
@@ -33,6 +35,7 @@ mod control;
 mod ctl;
 mod daemon;
 mod delivery;
+mod dropin;
 mod error;
 mod escape;
 mod files;

@@ -158,6 +158,15 @@ impl Host {
         self.command(self.programs.path().join("secretsd"))
     }
 
+    /// The program under another name.
+    pub(crate) fn called(&self, name: &str) -> std::path::PathBuf {
+        let link = self.programs.path().join(name);
+        if !link.is_symlink() {
+            std::os::unix::fs::symlink("secretsd", &link).unwrap();
+        }
+        link
+    }
+
     /// `secretsd --once` with the configuration.
     pub(crate) fn once(&self) -> Ran {
         run(self

@@ -49,8 +49,12 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("manual", "error"),
     ("usage", "error"),
     (
+        "dropin",
+        "config delivery error escape files harden identity limits open output secret sops",
+    ),
+    (
         "daemon",
-        "check clock config control delivery error escape files harden identity limits manual open output rekey repository secret sops usage",
+        "check clock config control delivery dropin error escape files harden identity limits manual open output rekey repository secret sops usage",
     ),
     (
         "ctl",

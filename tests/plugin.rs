@@ -48,10 +48,10 @@ printf -- "-> done\n\n"
 /// A directory with the plugin, an identity and a file that only it opens, made by real sops with the plugin's help.
 pub(crate) struct Setup {
     dir: Dir,
-    plugins: PathBuf,
-    identity: PathBuf,
+    pub(crate) plugins: PathBuf,
+    pub(crate) identity: PathBuf,
     recipient: String,
-    file: PathBuf,
+    pub(crate) file: PathBuf,
 }
 
 impl Setup {

@@ -30,6 +30,7 @@ mod decrypt;
 mod delivery;
 mod differential;
 mod docs;
+mod dropin;
 mod editing;
 mod example;
 mod explain;

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::{
+    dropin,
     error::Result,
     harden::harden,
     identity::serve_session,
@@ -36,6 +37,9 @@ use args::Arguments;
 pub fn main() -> ExitCode {
     if let Some(ended) = serve_session() {
         return ended;
+    }
+    if dropin::is_called() {
+        return dropin::main();
     }
     let mut output = Output::new(Settings {
         program: "secretsd",
@@ -70,7 +74,11 @@ fn print_manual(output: &mut Output) -> Result<Outcome> {
     let page = manual::page(
         Arguments::command(),
         "8",
-        &[("secretsd.yaml", "5"), ("secretsctl", "1")],
+        &[
+            ("secretsd.yaml", "5"),
+            ("secretsctl", "1"),
+            ("sops-install-secrets", "8"),
+        ],
     )?;
     output.verbatim(&page)?;
     Ok(Outcome::Fine)

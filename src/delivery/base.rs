@@ -4,6 +4,7 @@ use std::{
     fs,
     os::{fd::OwnedFd, unix::fs::DirBuilderExt as _},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -13,10 +14,17 @@ use rustix::{
 };
 
 use super::{
+    install::{MemoryKind, Site},
     mounts::{FileSystem, file_system_of},
     runtime::{DIRECTORY_MODE, open_directory, refuse_store, unusable},
 };
 use crate::error::{Error, Result};
+
+/// Code of the error of a directory that somebody else has locked.
+const LOCKED: &str = "runtime-locked";
+/// How long a run waits for another one, and how often it looks.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Answers whether it was not there before.
 pub(super) fn create_base(base: &Path) -> Result<bool> {
@@ -88,6 +96,84 @@ fn mount(base: &Path) -> rustix::io::Result<()> {
         .or_else(|_| rustix::mount::mount("secretsd", base, "ramfs", flags, c"mode=0751"))
 }
 
+/// Makes and mounts what [`Site`] asks for, and opens it locked.
+pub(super) fn site_directory(site: &Site) -> Result<(OwnedFd, FileSystem)> {
+    let failed =
+        |error: std::io::Error| unusable(&site.base, format!("cannot be created: {error}"));
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(DIRECTORY_MODE)
+        .create(&site.base)
+        .map_err(failed)?;
+    let base = fs::canonicalize(&site.base).map_err(failed)?;
+    refuse_store(&base, &site.base)?;
+    let below = open_directory(&base)?;
+    lock_patiently(&below, &site.base)?;
+    // Whoever was waited for may have mounted something here.
+    let directory = open_directory(&base)?;
+    let file_system = file_system_of(&directory)?;
+    let wanted = match site.memory {
+        Some(wanted)
+            if !(file_system.is_mounted_at(&base) && file_system.kind == wanted.kind()) =>
+        {
+            wanted
+        }
+        _ => {
+            // It is the same directory, as a rule, and one lock would wait for the other.
+            drop(below);
+            return finish(site, directory, file_system);
+        }
+    };
+    drop(directory);
+    mount_as(&base, wanted).map_err(|error| {
+        unusable(
+            &site.base,
+            format!("cannot be mounted as {}: {error}", wanted.kind()),
+        )
+    })?;
+    let mounted = open_directory(&base)?;
+    let file_system = file_system_of(&mounted)?;
+    finish(site, mounted, file_system)
+}
+
+fn finish(
+    site: &Site,
+    directory: OwnedFd,
+    file_system: FileSystem,
+) -> Result<(OwnedFd, FileSystem)> {
+    lock_patiently(&directory, &site.base)?;
+    if let Some((user, group)) = site.directories.owner() {
+        rustix::fs::fchown(&directory, user, group)
+            .map_err(|error| unusable(&site.base, format!("cannot get its owner: {error}")))?;
+    }
+    Ok((directory, file_system))
+}
+
+fn mount_as(base: &Path, memory: MemoryKind) -> rustix::io::Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    let mount = |options| rustix::mount::mount("none", base, memory.kind(), flags, options);
+    match memory {
+        MemoryKind::Ramfs => mount(c"mode=0751"),
+        MemoryKind::Tmpfs => match mount(c"mode=0751,noswap") {
+            Err(Errno::INVAL) => mount(c"mode=0751"),
+            result => result,
+        },
+    }
+}
+
+/// Another run ends soon; a daemon does not.
+fn lock_patiently(directory: &OwnedFd, base: &Path) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        match lock(directory, base) {
+            Err(error) if error.code == LOCKED && start.elapsed() < PATIENCE => {
+                std::thread::sleep(PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
+
 fn check_owner(base: &Path, base_dir: &OwnedFd) -> Result<()> {
     let status = rustix::fs::fstat(base_dir)
         .map_err(|error| unusable(base, format!("cannot be opened: {error}")))?;
@@ -130,7 +216,7 @@ pub(super) fn lock(base_dir: &OwnedFd, base: &Path) -> Result<()> {
     match rustix::fs::flock(base_dir, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(()),
         Err(Errno::WOULDBLOCK) => Err(Error::new(
-            "runtime-locked",
+            LOCKED,
             format!("another secretsd is using {}", base.display()),
         )
         .with_hint("stop it first, or give this one a runtime directory of its own")),

@@ -16,7 +16,7 @@ use rustix::{
 use super::{
     generation::{Attributes, Fingerprint, Previous, describe, directory_flags, us, whole},
     removal::remove_tree,
-    runtime::{DIRECTORY_MODE, Runtime},
+    runtime::Runtime,
     spare::Spare,
 };
 use crate::{
@@ -321,7 +321,12 @@ impl<'r> Draft<'r> {
         if self.runtime.on_disk() {
             rustix::fs::syncfs(base).map_err(|error| whole(&self.runtime.base, error))?;
         }
-        rustix::fs::fchmod(&self.directory, Mode::from_raw_mode(DIRECTORY_MODE))
+        let directories = self.runtime.directories;
+        if let Some((user, group)) = directories.owner() {
+            rustix::fs::fchown(&self.directory, user, group)
+                .map_err(|error| whole(&self.runtime.base, error))?;
+        }
+        rustix::fs::fchmod(&self.directory, Mode::from_raw_mode(directories.mode))
             .map_err(|error| whole(&self.runtime.base, error))?;
         rustix::fs::renameat(base, DRAFT, base, number.to_string())
             .map_err(|error| whole(&self.runtime.base, error))?;
@@ -347,7 +352,8 @@ impl<'r> Draft<'r> {
             if made.contains(directory) {
                 continue;
             }
-            let mode = Mode::from_raw_mode(DIRECTORY_MODE);
+            let directories = self.runtime.directories;
+            let mode = Mode::from_raw_mode(directories.mode);
             match rustix::fs::mkdirat(&self.directory, directory, mode) {
                 Err(Errno::EXIST) if self.has_directory(directory) => {}
                 result => result.map_err(|error| self.refused(location, error))?,
@@ -355,6 +361,10 @@ impl<'r> Draft<'r> {
             // Past the umask.
             rustix::fs::chmodat(&self.directory, directory, mode, AtFlags::empty())
                 .map_err(|error| self.refused(location, error))?;
+            if let Some((user, group)) = directories.owner() {
+                rustix::fs::chownat(&self.directory, directory, user, group, AtFlags::empty())
+                    .map_err(|error| self.refused(location, error))?;
+            }
             made.insert(directory.to_owned());
         }
         Ok(())

@@ -2,16 +2,33 @@
 //! numbered generation, so that it survives every switch.
 
 use std::{
+    ffi::OsStr,
     fs,
-    os::unix::fs::{DirBuilderExt as _, symlink},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{DirBuilderExt as _, MetadataExt as _, symlink},
+    },
     path::{Path, PathBuf},
 };
 
-use super::runtime::refuse_store;
+use rustix::{
+    fs::{AtFlags, Gid, Mode, Uid},
+    io::Errno,
+};
+
+use super::{
+    generation::{directory_flags, us},
+    runtime::{open_directory, refuse_store},
+};
 use crate::{
     error::{Error, Result},
     files::{self, Trust},
 };
+
+/// Name of a link that is not in its place yet, in a directory of its own.
+const LINK: &str = "link";
+/// Names for that directory that are tried.
+const ATTEMPTS: u32 = 100;
 
 /// What stands where a link should be.
 enum Found {
@@ -77,6 +94,107 @@ pub(super) fn make(path: &Path, target: &Path, generations: &Path) -> Result<()>
         let _ = fs::remove_file(&temporary);
         failed(error)
     })
+}
+
+/// Whether a link to `target` can be made at `path`, whoever can write there.
+pub(super) fn check_place(path: &Path, target: &Path) -> Result<()> {
+    refuse_store(path, path)?;
+    let existing = nearest_directory(path);
+    if !existing.is_dir() {
+        let what = format!("cannot be made: {} is no directory", existing.display());
+        return Err(refused(path, what));
+    }
+    look(path, target).map(|_| ())
+}
+
+/// Makes the link at `path`, in one step, for `owner`. Others may be able to write to its directory: what they do there
+/// meanwhile changes where the link is, and never what gets another owner.
+pub(super) fn make_for(path: &Path, target: &Path, owner: Option<(u32, u32)>) -> Result<()> {
+    if let Ok(metadata) = fs::symlink_metadata(path)
+        && matches!(look(path, target)?, Found::Made)
+        && owner.is_none_or(|owner| owner == (metadata.uid(), metadata.gid()))
+    {
+        return Ok(());
+    }
+    let failed = |error: std::io::Error| refused(path, format!("cannot be made: {error}"));
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(refused(path, "is no path of a file"));
+    };
+    let parent = match parent.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => parent,
+    };
+    fs::DirBuilder::new()
+        .recursive(true)
+        .create(parent)
+        .map_err(failed)?;
+    look(path, target)?;
+    let canonical = fs::canonicalize(parent).map_err(failed)?;
+    refuse_store(&canonical, path)?;
+    let directory = open_directory(&canonical)?;
+    let temporary = Temporary::make_in(&directory).map_err(|error| failed(error.into()))?;
+    temporary
+        .rename_link(name, target, owner)
+        .map_err(|error| failed(error.into()))
+}
+
+/// A directory that only we can change, for a moment.
+struct Temporary<'d> {
+    parent: &'d OwnedFd,
+    name: String,
+    directory: OwnedFd,
+}
+
+impl<'d> Temporary<'d> {
+    fn make_in(parent: &'d OwnedFd) -> rustix::io::Result<Self> {
+        let mut attempt = 0;
+        let name = loop {
+            let name = format!(".secretsd-{}-{attempt}", std::process::id());
+            match rustix::fs::mkdirat(parent, &name, Mode::RWXU) {
+                Ok(()) => break name,
+                Err(Errno::EXIST) if attempt < ATTEMPTS => attempt += 1,
+                Err(error) => return Err(error),
+            }
+        };
+        let directory = rustix::fs::openat(parent, &name, directory_flags(), Mode::empty())?;
+        // It may be another one by now.
+        let status = rustix::fs::fstat(&directory)?;
+        if status.st_uid != us().0 || status.st_mode & 0o077 != 0 {
+            return Err(Errno::PERM);
+        }
+        Ok(Self {
+            parent,
+            name,
+            directory,
+        })
+    }
+
+    fn rename_link(
+        &self,
+        name: &OsStr,
+        target: &Path,
+        owner: Option<(u32, u32)>,
+    ) -> rustix::io::Result<()> {
+        rustix::fs::symlinkat(target, &self.directory, LINK)?;
+        if let Some((user, group)) = owner {
+            let (user, group) = (Some(Uid::from_raw(user)), Some(Gid::from_raw(group)));
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            rustix::fs::chownat(&self.directory, LINK, user, group, flags)?;
+        }
+        // An empty directory was found to be in order.
+        match rustix::fs::unlinkat(self.parent, name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => {}
+            Err(error) => return Err(error),
+        }
+        rustix::fs::renameat(&self.directory, LINK, self.parent, name)
+    }
+}
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        let _ = rustix::fs::unlinkat(&self.directory, LINK, AtFlags::empty());
+        let _ = rustix::fs::unlinkat(self.parent, &self.name, AtFlags::REMOVEDIR);
+    }
 }
 
 /// Removes the link at `path`, if it is the one to `target`.

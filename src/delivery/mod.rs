@@ -11,6 +11,8 @@
 //! 4. [`Delivery::close`], or [`Delivery::remove`] which takes everything away (`--remove-on-exit`);
 //!    without it delivered files stay.
 //!
+//! [`Installer`] is for a program that delivers once what somebody else has put together, and remembers nothing.
+//!
 //! No plaintext is kept in memory between two calls; what is remembered lies beside the secrets ([`state`]).
 
 mod base;
@@ -24,6 +26,7 @@ mod draft;
 mod generation;
 mod guard;
 mod history;
+mod install;
 mod links;
 mod mounts;
 mod owners;
@@ -55,6 +58,7 @@ use spare::Spare;
 use state::Memory;
 
 pub(crate) use closed::files_to_unlock;
+pub(crate) use install::{Directories, Installer, MemoryKind, NewFile, NewLink, Site};
 pub(crate) use mounts::FileSystem;
 pub(crate) use owners::Owners;
 pub(crate) use report::{Report, SecretState, State};

@@ -109,7 +109,7 @@ fn retain_below(
     Ok(is_empty)
 }
 
-fn names(directory: &OwnedFd) -> rustix::io::Result<Vec<CString>> {
+pub(super) fn names(directory: &OwnedFd) -> rustix::io::Result<Vec<CString>> {
     let mut names = Vec::new();
     for entry in rustix::fs::Dir::read_from(directory)? {
         let name = entry?.file_name().to_owned();

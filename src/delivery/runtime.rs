@@ -8,7 +8,10 @@ use std::{
     fs,
     os::{
         fd::OwnedFd,
-        unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+        unix::{
+            ffi::OsStrExt as _,
+            fs::{DirBuilderExt as _, MetadataExt as _},
+        },
     },
     path::{Path, PathBuf},
 };
@@ -19,7 +22,8 @@ use rustix::{
 };
 
 use super::{
-    base::{check_disk, create_base, lock, memory_file_system},
+    base::{check_disk, create_base, lock, memory_file_system, site_directory},
+    install::{Directories, Site},
     mounts::FileSystem,
 };
 use crate::{
@@ -44,6 +48,7 @@ pub(crate) struct Runtime {
     /// Holds the lock.
     pub(super) base_dir: OwnedFd,
     pub(crate) file_system: FileSystem,
+    pub(super) directories: Directories,
     /// The place of the link that is switched.
     switch: Switch,
     /// Whether the file system was mounted by this process.
@@ -95,8 +100,48 @@ impl Runtime {
             base,
             base_dir,
             file_system,
+            directories: Directories {
+                mode: DIRECTORY_MODE,
+                owner: None,
+            },
             switch,
             mounted,
+        })
+    }
+
+    /// Prepares a place that is given in full: see [`Site`]. What is there already was looked at by the caller.
+    pub(super) fn at(site: &Site) -> Result<Self> {
+        let unusable_link = |error: std::io::Error| {
+            unusable(&site.link, format!("cannot become the link: {error}"))
+        };
+        let (Some(parent), Some(name)) = (
+            site.link.parent(),
+            site.link.file_name().and_then(|name| name.to_str()),
+        ) else {
+            return Err(unusable(&site.link, "is no path of a link"));
+        };
+        refuse_store(&site.link, &site.link)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(parent)
+            .map_err(unusable_link)?;
+        let parent = fs::canonicalize(parent).map_err(unusable_link)?;
+        refuse_store(&parent, &site.link)?;
+        let (base_dir, file_system) = site_directory(site)?;
+        Ok(Self {
+            link: site.link.clone(),
+            base: site.base.clone(),
+            base_dir,
+            file_system,
+            directories: site.directories,
+            switch: Switch {
+                directory: open_directory(&parent)?,
+                name: name.to_owned(),
+                prefix: site.base.clone(),
+                path: parent.join(name),
+            },
+            mounted: false,
         })
     }
 
@@ -150,6 +195,22 @@ impl Runtime {
                 let _ = rustix::fs::unlinkat(directory, &temporary, AtFlags::empty());
             })
             .map_err(failed)
+    }
+
+    /// Takes away an empty directory in the place of the link.
+    pub(super) fn clear_place(&self) -> Result<()> {
+        match rustix::fs::unlinkat(
+            &self.switch.directory,
+            &self.switch.name,
+            AtFlags::REMOVEDIR,
+        ) {
+            Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
+            Err(error) => Err(unusable(
+                &self.switch.path,
+                format!("is a directory in the place of the link: {error}"),
+            )
+            .with_hint("move its content away")),
+        }
     }
 
     /// Takes away the link. What it leads to is the caller's.

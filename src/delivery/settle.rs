@@ -22,7 +22,7 @@ use super::{
 use crate::error::Result;
 
 /// For those who have read the link and not yet opened what it leads to: the old generation stays so long.
-const GRACE: Duration = Duration::from_millis(10);
+pub(super) const GRACE: Duration = Duration::from_millis(10);
 
 /// The end of a reconciliation: what was written is put in place, and remembered.
 pub(super) struct Settling<'d> {

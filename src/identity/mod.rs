@@ -1,7 +1,7 @@
 //! Who can open: private keys of every kind, and the recipients they answer to.
 //!
 //! - [`Identities`]: all that one run may use, in the order in which they are tried;
-//! - [`source`]: the files and variables they come from; [`text`]: what those hold;
+//! - [`source`]: the files and variables they come from, [`imported`]: those of a manifest; [`text`]: what those hold;
 //! - [`hybrid`], [`ssh`], [`sealed`], [`plugin`], [`yubikey`]: kinds of keys; [`process`]: what some of them start;
 //!   [`person`], [`terminal`], [`remote`], [`ask_password`], [`pinentry`]: who is asked; [`kept`]: what is left of it for a while;
 //! - [`ahead`]: plugins that are asked once for many files;
@@ -15,6 +15,7 @@ mod ask_password;
 mod devices;
 mod envelope;
 mod hybrid;
+mod imported;
 mod kept;
 mod person;
 mod pinentry;

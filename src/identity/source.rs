@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Bytes of an identity file, as in age.
-const IDENTITY_LIMIT: ReadLimit = ReadLimit {
+pub(super) const IDENTITY_LIMIT: ReadLimit = ReadLimit {
     name: "identity-file-size",
     bytes: 16 << 20,
 };

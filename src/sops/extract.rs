@@ -345,7 +345,7 @@ fn scalar_text(format: Format, value: Option<&PlainValue>) -> Result<Secret> {
 }
 
 /// The items of every mapping that a merge brings in, and of those merged into these, in order of precedence.
-fn merged(node: &Node) -> Vec<&[Item]> {
+pub(super) fn merged(node: &Node) -> Vec<&[Item]> {
     let mut found = Vec::new();
     let mut waiting = vec![node];
     while let Some(node) = waiting.pop() {

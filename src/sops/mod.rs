@@ -5,7 +5,8 @@
 //! - [`tree`]: what a reader finds: keys, scalars, comments and the metadata, each with its byte span.
 //! - [`value`]: the `ENC[...]` text and AES-GCM; [`selection`]: which leaves are encrypted; [`mac`]: the hash over all.
 //! - [`metadata`]: the `sops` block of every version; [`shamir`]: key groups.
-//! - [`document`]: parse, open, plaintext; [`extract`]: one value, or every leaf; [`mod@encrypt`]: a new file;
+//! - [`document`]: parse, open, plaintext; [`extract`]: one value, or every leaf; [`text_at`]: one text by its keys;
+//!   [`mod@encrypt`]: a new file;
 //!   [`rekey`]: other keys for a file; [`edit`]: another plaintext for it; [`assign`]: one
 //!   value of a plaintext.
 //! - [`coverage`]: whether there is anything to encrypt.
@@ -26,6 +27,7 @@ mod recognise;
 mod rekey;
 pub(crate) mod selection;
 mod shamir;
+mod text_at;
 mod texts;
 mod time;
 pub(crate) mod tree;
@@ -37,6 +39,7 @@ pub(crate) use encrypt::{Settings, Wrap, encrypt};
 pub(crate) use extract::{Leaf, Step};
 pub(crate) use recognise::is_encrypted;
 pub(crate) use rekey::{InHand, Recipients};
+pub(crate) use text_at::Outline;
 
 #[cfg(test)]
 mod tests;
