@@ -14,8 +14,8 @@ use age_core::{
 use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
 use bech32::{Bech32, Checksum, Hrp, primitives::decode::CheckedHrpstring};
 use hpke::{
-    Deserializable as _, Kem as _, OpModeR, OpModeS, Serializable as _, aead::ChaCha20Poly1305,
-    kdf::HkdfSha256,
+    Deserializable as _, HpkeError, Kem as _, OpModeR, OpModeS, Serializable as _,
+    aead::ChaCha20Poly1305, kdf::HkdfSha256,
 };
 use rand_core::OsRng;
 use zeroize::Zeroizing;
@@ -74,7 +74,12 @@ impl Identity {
             &stanza.body,
             &[],
         );
-        let opened = Zeroizing::new(opened.ok()?);
+        let opened = match opened {
+            Ok(opened) => Zeroizing::new(opened),
+            // A point that gives everybody the same secret.
+            Err(HpkeError::DecapError) => return Some(Err(DecryptError::InvalidHeader)),
+            Err(_) => return None,
+        };
         let bytes: &[u8; FILE_KEY_BYTES] = opened.as_slice().try_into().ok()?;
         Some(Ok(FileKey::init_with_mut(|key| key.copy_from_slice(bytes))))
     }

@@ -11,7 +11,7 @@ use std::{
 use super::{tests::*, *};
 
 /// A program to compare with; said loudly where it is missing, and in CI that is a failure.
-fn peer(name: &str) -> Option<PathBuf> {
+pub(super) fn peer(name: &str) -> Option<PathBuf> {
     let directory = std::env::var_os("SECRETSD_PEERS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/bin"),
         PathBuf::from,

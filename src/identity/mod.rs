@@ -502,3 +502,5 @@ impl Error {
 mod interop;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
