@@ -4,7 +4,10 @@ use std::{fs, process::Command};
 
 use rustix::process::Signal;
 
-use crate::machine::{Machine, User};
+use crate::{
+    machine::{Machine, User},
+    support::run,
+};
 
 #[test]
 fn delivers_says_so_and_stops() {
@@ -243,4 +246,32 @@ fn refuses_to_start_without_anything_to_deliver_from() {
     );
     fs::rename(machine.dir.join("away"), machine.dir.join("repo")).unwrap();
     machine.expect_state("ok");
+}
+
+#[test]
+fn a_key_that_every_user_can_read_is_not_used() {
+    let Some(mut machine) = Machine::new("a_key_that_every_user_can_read_is_not_used") else {
+        return;
+    };
+    machine.put("db.yaml", "password: hunter2\n");
+    machine.dir.chmod("host.txt", 0o604);
+    fs::create_dir(machine.dir.join("run")).unwrap();
+    let once = |more: &[&str]| {
+        let mut command = machine.daemon_command();
+        run(command.arg("--once").args(more))
+    };
+    let refused = once(&[]).expect(2);
+    assert!(
+        refused
+            .stderr
+            .contains("every user can read the private key in this file"),
+        "{refused}"
+    );
+    once(&["--allow-insecure-identity"]).expect(0);
+    machine.dir.chmod("host.txt", 0o600);
+    machine.start();
+    assert_eq!(
+        machine.delivered("db.yaml/password").as_deref(),
+        Some("hunter2")
+    );
 }

@@ -479,3 +479,32 @@ fn show_tells_the_recipients_of_a_file_and_of_the_host() {
         Err(_) => assert!(host.expect(2).stderr.contains("this host has no SSH key")),
     }
 }
+
+#[test]
+fn a_key_that_every_user_can_read_is_told_of() {
+    let dir = Dir::new();
+    let key = AgeKey::generate(&dir, "key");
+    let check = |variable: &str| {
+        let mut command = ctl(["identity", "check"]);
+        match variable {
+            "-i" => command.arg("-i").arg(&key.file),
+            _ => command.env(variable, &key.file),
+        };
+        run(&mut command)
+    };
+    for variable in ["-i", "SOPS_AGE_KEY_FILE"] {
+        dir.chmod("key.txt", 0o604);
+        let told = check(variable).expect(1);
+        assert!(
+            told.stderr
+                .contains("every user can read the private key in this file"),
+            "{told}"
+        );
+        assert!(
+            told.stderr.contains("key.txt") && told.text().contains(&key.recipient),
+            "{told}"
+        );
+        dir.chmod("key.txt", 0o640);
+        check(variable).expect(0);
+    }
+}

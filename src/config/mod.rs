@@ -49,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) allow_filesystems: Vec<PathBuf>,
     pub(crate) socket: Socket,
     pub(crate) identities: Vec<IdentitySource>,
+    /// Private keys may be readable by other users. The command line says so, for tests.
+    pub(crate) allow_insecure_identity: bool,
     pub(crate) plugins: PluginSettings,
     pub(crate) unlock: Unlock,
     pub(crate) deliver: Deliver,

@@ -54,6 +54,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PATH", requires = "repository")]
     socket: Option<PathBuf>,
 
+    /// For tests: use private keys that other users can read
+    #[arg(long)]
+    allow_insecure_identity: bool,
+
     /// Print the manual page
     #[arg(long, hide = true, exclusive = true)]
     pub(crate) man: bool,
@@ -62,21 +66,31 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Where the configuration comes from.
     pub(crate) fn source(&self) -> Source {
-        match &self.repository {
-            Some(repository) => Source::Repository {
+        let place = match &self.repository {
+            Some(repository) => Place::Repository {
                 repository: repository.clone(),
                 identities: self.identities.clone(),
                 runtime_directory: self.runtime_directory.clone(),
                 socket: self.socket.clone(),
             },
-            None => Source::File(self.config.clone().unwrap_or_else(config::default_file)),
+            None => Place::File(self.config.clone().unwrap_or_else(config::default_file)),
+        };
+        Source {
+            place,
+            allow_insecure_identity: self.allow_insecure_identity,
         }
     }
 }
 
-/// Where the configuration comes from.
+/// Where the configuration comes from, and what the command line adds to it.
 #[derive(Clone, Debug)]
-pub(crate) enum Source {
+pub(crate) struct Source {
+    place: Place,
+    allow_insecure_identity: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
     /// A configuration file.
     File(PathBuf),
     /// The command line alone.
@@ -92,9 +106,9 @@ impl Source {
     /// Reads the configuration, and again each time it is called. Every problem is in the list.
     pub(crate) fn load(&self) -> Result<Config, Vec<Error>> {
         let surroundings = Surroundings::of_this_process();
-        match self {
-            Self::File(file) => config::load(file, &surroundings),
-            Self::Repository {
+        let config = match &self.place {
+            Place::File(file) => config::load(file, &surroundings),
+            Place::Repository {
                 repository,
                 identities,
                 runtime_directory,
@@ -107,6 +121,10 @@ impl Source {
                 &surroundings,
             )
             .map_err(|error| vec![error]),
-        }
+        };
+        config.map(|config| Config {
+            allow_insecure_identity: self.allow_insecure_identity,
+            ..config
+        })
     }
 }

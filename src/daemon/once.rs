@@ -173,7 +173,7 @@ pub(super) fn identities(config: &Config, plugins: Plugins) -> Identities {
         IdentitySource::YubiKey { serial, slot } => Some((*serial, *slot)),
         _ => None,
     });
-    Identities::from_configuration(&files, cards, plugins)
+    Identities::from_configuration(&files, cards, config.allow_insecure_identity, plugins)
 }
 
 /// Who sits at the terminal, if there is one, may be asked: this is no daemon.

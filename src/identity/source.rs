@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -30,6 +31,23 @@ const HOST_KEYS: [&str; 2] = ["/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_hos
 
 /// Reads an environment variable; tests bring their own.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// What is wrong with a file that holds private keys as they are, and that every user can read.
+fn exposed(path: &Path, found: &[Identity]) -> Option<Error> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    if mode & 0o004 == 0 || found.iter().all(Identity::needs_somebody) {
+        return None;
+    }
+    Some(
+        Error::new(
+            "insecure-identity",
+            "every user can read the private key in this file",
+        )
+        .with_hint(
+            "take it away from others: chmod go= FILE; and if others were there, make a new key",
+        ),
+    )
+}
 
 /// The host's SSH keys by their public halves, which everybody may read: each file, and the recipients that its private half
 /// answers to.
@@ -63,6 +81,9 @@ impl Identities {
             let found = files::read_any(path, IDENTITY_LIMIT)
                 .and_then(|text| text::parse(&path.to_string_lossy(), text, Content::Any))
                 .map_err(|error| error.with_file(path))?;
+            if let Some(error) = exposed(path, &found) {
+                identities.problems.push(error.with_file(path));
+            }
             if found.is_empty() {
                 return Err(Error::new("invalid-identity", "the file holds no identity")
                     .with_file(path)
@@ -73,11 +94,13 @@ impl Identities {
         Ok(identities)
     }
 
-    /// The files of a configuration, and its slots in cards, by the card's number. A file that cannot be used now is a problem to report, not a failure: a host key may
-    /// be made later, and the other identities work meanwhile.
+    /// The files of a configuration, and its slots in cards, by the card's number. A file that cannot be used now is a
+    /// problem to report, not a failure: a host key may be made later, and the other identities work meanwhile. A private
+    /// key that every user can read is not used, unless `allow_insecure`.
     pub(crate) fn from_configuration(
         files: &[PathBuf],
         cards: impl Iterator<Item = (u32, u8)>,
+        allow_insecure: bool,
         plugins: Plugins,
     ) -> Self {
         let mut identities = Self::empty(plugins);
@@ -88,6 +111,10 @@ impl Identities {
             let name = path.to_string_lossy();
             let found = files::read_regular(path, IDENTITY_LIMIT)
                 .and_then(|text| text::parse(&name, text, Content::Any))
+                .and_then(|found| match exposed(path, &found) {
+                    Some(error) if !allow_insecure => Err(error),
+                    _ => Ok(found),
+                })
                 .map_err(|error| error.with_file(path));
             identities.add_or_note(&name, found);
         }
@@ -157,7 +184,10 @@ impl Identities {
         let found = files::read_any(path, IDENTITY_LIMIT)
             .and_then(|text| text::parse(&name, text, content))
             .map_err(|error| error.with_file(path));
+        let exposed = found.as_ref().ok().and_then(|found| exposed(path, found));
         self.add_or_note(&name, found);
+        self.problems
+            .extend(exposed.map(|error| error.with_file(path)));
     }
 
     fn add_command(
