@@ -45,12 +45,13 @@ const MAY_IMPORT: &[(&str, &str)] = &[
         "delivery",
         "clock config error escape files identity limits open repository secret sops",
     ),
+    ("systemd", "error"),
     ("output", "error escape secret"),
     ("manual", "error"),
     ("usage", "error"),
     (
         "daemon",
-        "check clock config control delivery error escape files harden identity limits manual open output rekey repository secret sops usage",
+        "check clock config control delivery error escape files harden identity limits manual open output rekey repository secret sops systemd usage",
     ),
     (
         "ctl",
