@@ -320,20 +320,20 @@ fn what_a_later_release_brings_is_said() {
         ("unlock: { keep: until-removed }\n", "4:17"),
         ("credentials: { a.service: [x] }\n", "4:1"),
         ("metrics: { file: /run/m }\n", "4:18"),
-        ("restart: { jitter: 5s }\n", "4:20"),
     ] {
         refused_after(text, "comes with a later release", place);
     }
     let dir = Dir::new();
-    let text = "secrets: { a: { file: x, restart-units: [x.service] } }\nrekey: { mode: off }\nmetrics: { file: \"\" }\n";
+    let text = "secrets: { a: { file: x, rollback: true } }\nrekey: { mode: off }\nmetrics: { file: \"\" }\n";
     let file = dir.write(
         "secretsd.yaml",
-        format!("{START}{text}restart: {{ jitter: 0s }}\n"),
+        format!("{START}{text}restart: {{ jitter: 5s }}\n"),
     );
     dir.chmod("secretsd.yaml", 0o600);
     let ran = run(daemon(["--check-config", "--config"]).arg(file)).expect(0);
     assert!(
-        ran.stderr.contains("secretsd: warning: `restart-units`"),
+        ran.stderr
+            .contains("secretsd: warning: the return of the previous generation"),
         "{ran}"
     );
 }

@@ -371,15 +371,6 @@ fn settings(fields: &Fields<'_>, context: &Context<'_>, findings: &mut Findings)
                 findings.error(&member.node.place, "config-value", message);
             }
         }
-        if !units.is_empty() {
-            let instead = "until then use `on-change` or a path unit";
-            warn_later(
-                findings,
-                &member.key_place,
-                &format!("`{key}` (nothing is restarted or reloaded yet)"),
-                instead,
-            );
-        }
     }
     if let Some(node) = fields.find("on-change") {
         settings.on_change = findings.command(node, "on-change");

@@ -175,6 +175,7 @@ pub(crate) fn for_repository(
         secrets: Vec::new(),
         templates: Vec::new(),
         rollback_guard: false,
+        restart_jitter: Duration::ZERO,
         rekey: Rekey::default(),
         watch: default_watch(),
         log: default_log(),
@@ -264,6 +265,7 @@ fn resolve(
     let mut limits = Limits::default();
     let mut rekeying = Rekey::default();
     let mut unlocking = Unlock::default();
+    let mut jitter = Duration::ZERO;
     for member in fields.all() {
         let node = &member.node;
         match member.key.as_str() {
@@ -272,7 +274,7 @@ fn resolve(
             "log" => sections::log(node, findings, &mut log),
             "metrics" => sections::metrics(node, findings),
             "rekey" => rekeying = rekey::rekey(node, repository.as_deref(), findings),
-            "restart" => sections::restart(node, findings),
+            "restart" => jitter = sections::restart(node, findings),
             "unlock" => unlocking = unlock::unlock(node, findings),
             "watch" => sections::watch(node, findings, &mut watch),
             _ => {}
@@ -339,6 +341,7 @@ fn resolve(
         secrets: entries.secrets,
         templates: entries.templates,
         rollback_guard: guard.unwrap_or(false),
+        restart_jitter: jitter,
         rekey: rekeying,
         watch,
         log,

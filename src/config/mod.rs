@@ -65,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) templates: Vec<TemplateEntry>,
     /// Old or copied content is delivered only where an entry says `accept-old: true`; it is reported always.
     pub(crate) rollback_guard: bool,
+    /// Restarts and reloads of units are put off by a random time up to this, so that a fleet does not restart at once.
+    pub(crate) restart_jitter: Duration,
     pub(crate) rekey: Rekey,
     pub(crate) watch: Watch,
     pub(crate) log: Log,
@@ -221,9 +223,9 @@ pub(crate) struct Settings {
     pub(crate) mode: u32,
     /// To be delivered before users are made.
     pub(crate) early: bool,
-    /// For a later release: units to restart after the switch.
+    /// Units to restart after the switch: services, sockets, timers and paths.
     pub(crate) restart_units: Vec<String>,
-    /// For a later release: units to reload after the switch.
+    /// Units to reload after the switch.
     pub(crate) reload_units: Vec<String>,
     /// A program and its arguments, run when the content has changed.
     pub(crate) on_change: Vec<String>,

@@ -14,6 +14,7 @@ mod serve;
 mod service;
 mod signals;
 mod state;
+mod units;
 mod unlock;
 mod watch;
 mod worker;

@@ -13,12 +13,13 @@ use tokio::{
 };
 
 use super::{
-    hooks::{AfterSwitch, Commands, Rekeyed, Switched},
+    hooks::{Affected, AfterSwitch, Commands, Rekeyed, Switched},
     log,
     retry::Retry,
     service::Service,
     signals::Signals,
     state,
+    units::{Told, Troubles, Units},
     unlock::{self, Unlocks},
     watch::{CHECKOUT, Change},
     worker::{Outcome, Worker},
@@ -70,6 +71,8 @@ pub(super) struct Daemon {
     /// Waiting for the job that runs.
     served: Vec<ReloadRequest>,
     hooks: Vec<Box<dyn AfterSwitch>>,
+    /// With units, after a switch.
+    troubles: Troubles,
     service: Service,
     /// In use, also while a job runs.
     config: Arc<Config>,
@@ -94,6 +97,7 @@ impl Daemon {
         let (unlock, unlocks) = mpsc::channel(REQUESTS);
         let (lock, locks) = mpsc::channel(REQUESTS);
         let kept = worker.kept.clone();
+        let (units, troubles) = Units::start();
         let daemon = Self {
             plugins: worker.plugins.clone(),
             config: Arc::clone(&worker.config),
@@ -113,7 +117,8 @@ impl Daemon {
             rekeys,
             asked: Vec::new(),
             served: Vec::new(),
-            hooks: vec![Box::new(Commands::start())],
+            hooks: vec![Box::new(Commands::start()), Box::new(units)],
+            troubles,
             service: Service::new(),
         };
         let handles = Handles {
@@ -152,6 +157,7 @@ impl Daemon {
                     self.note(Change::default(), Duration::ZERO);
                 }
                 Event::Stop => return Ok(()),
+                Event::Told(told) => self.tell_of_units(told),
                 Event::Unlock(event) => self.unlock(event),
                 Event::Watchdog => self.service.alive(),
             }
@@ -218,6 +224,7 @@ impl Daemon {
                 }
             }
             event = self.unlocks.next(is_idle) => Event::Unlock(event),
+            told = self.troubles.next() => Event::Told(told),
             () = sleep_until_some(due) => Event::Due,
             change = watched => Event::Changed(change),
             () = sleep_until_some(retry) => Event::Retry,
@@ -371,8 +378,13 @@ impl Daemon {
                 let mut snapshot = state::snapshot(&worker.config, &facts, &report);
                 state::rekeying(&mut snapshot, &worker.rekeying);
                 self.tell(&report, &snapshot.status.warnings);
+                // These were logged when they happened.
+                snapshot
+                    .status
+                    .warnings
+                    .extend(self.troubles.lines().cloned());
                 self.shown.send_replace(snapshot);
-                self.after_switch(&report);
+                self.after_switch(&report, worker.config.restart_jitter);
                 if report.secrets.iter().any(is_passing) {
                     self.retry.failed();
                 } else {
@@ -409,24 +421,50 @@ impl Daemon {
         Ok(())
     }
 
-    fn after_switch(&self, report: &Report) {
+    /// What is wrong with units stands among the warnings.
+    fn tell_of_units(&mut self, told: Vec<Told>) {
+        let old: HashSet<String> = self.troubles.lines().cloned().collect();
+        self.troubles.note(told);
+        let new = self.troubles.lines();
+        self.shown.send_modify(|snapshot| {
+            let warnings = &mut snapshot.status.warnings;
+            warnings.retain(|warning| !old.contains(warning));
+            warnings.extend(new.cloned());
+        });
+    }
+
+    fn after_switch(&self, report: &Report, jitter: Duration) {
         // On a first delivery nothing has changed: whoever uses the secrets has not been started.
         if report.is_first_generation() {
             return;
         }
-        let is_changed = |name: &str| {
-            let found = report
-                .changed
-                .binary_search_by(|changed| (**changed).cmp(name));
+        let is_in = |names: &[Arc<str>], name: &str| {
+            let found = names.binary_search_by(|other| (**other).cmp(name));
             found.is_ok()
         };
+        let is_changed = |name: &str| is_in(&report.changed, name);
         let secrets = report.secrets.iter();
         let switched = Switched {
             on_change: secrets
+                .clone()
                 .filter(|secret| !secret.on_change.is_empty())
                 .filter(|secret| is_changed(&secret.name))
                 .map(|secret| secret.on_change.as_slice())
                 .collect(),
+            units: secrets
+                .filter(|secret| {
+                    !secret.restart_units.is_empty() || !secret.reload_units.is_empty()
+                })
+                .filter(|secret| {
+                    is_changed(&secret.name) || is_in(&report.given_away, &secret.name)
+                })
+                .map(|secret| Affected {
+                    name: &secret.name,
+                    restart: &secret.restart_units,
+                    reload: &secret.reload_units,
+                })
+                .collect(),
+            jitter,
         };
         for hook in &self.hooks {
             hook.after_switch(&switched);
@@ -485,6 +523,7 @@ enum Event {
     Reload(ReloadRequest),
     Retry,
     Stop,
+    Told(Vec<Told>),
     Unlock(unlock::Event),
     Watchdog,
 }

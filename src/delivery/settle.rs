@@ -232,6 +232,15 @@ impl Settling<'_> {
         results.into_iter().collect()
     }
 
+    /// Whether owner, group or mode is another than before.
+    fn is_given_away(&self, location: &str, old: &Memory) -> bool {
+        let attributes = |memory: &Memory| {
+            let record = memory.outputs.get(location);
+            record.map(|record| record.attributes())
+        };
+        attributes(self.memory) != attributes(old)
+    }
+
     fn report(&self, mut outcome: Outcome, old: &Memory, generation: u64) -> Report {
         let mut report = Report {
             generation,
@@ -251,12 +260,15 @@ impl Settling<'_> {
                 wanted,
                 file,
                 since: in_place,
+                new_file,
                 new_content,
                 cause,
                 ..
             } = done;
             if new_content {
                 report.changed.push(Arc::clone(&wanted.name));
+            } else if new_file && self.is_given_away(&wanted.location, old) {
+                report.given_away.push(Arc::clone(&wanted.name));
             }
             report.locked |= cause.as_ref().is_some_and(|cause| cause.code == LOCKED);
             let (state, since) = match cause {
@@ -272,7 +284,6 @@ impl Settling<'_> {
                 None => (State::Delivered, in_place.unwrap_or(seconds(self.now))),
             };
             let since = UNIX_EPOCH + Duration::from_secs(since);
-            let on_change = wanted.on_change;
             report.secrets.push(SecretState {
                 name: wanted.name,
                 location: wanted.location,
@@ -280,10 +291,13 @@ impl Settling<'_> {
                 file,
                 state,
                 since,
-                on_change,
+                on_change: wanted.on_change,
+                restart_units: wanted.restart_units,
+                reload_units: wanted.reload_units,
             });
         }
         report.changed.sort();
+        report.given_away.sort();
         report.removed.sort();
         report
             .secrets
