@@ -20,7 +20,7 @@
 //! | 4 | `config` | `secretsd.yaml` |
 //! | 5 | `delivery` | memory file system, generations, templates |
 //! | 5 | `control` | the Varlink interface, server and client |
-//! | 5 | `systemd` | the service manager: sockets that it passes on, jobs that it does for us |
+//! | 5 | `systemd` | the service manager: sockets that it passes on, jobs, credentials |
 //! | 6 | `output`, `usage`, `manual` | the one place that prints and knows exit codes; wrong command lines; manual pages |
 //! | 7 | `daemon` | composition: watcher, state, tasks, signals |
 //! | 7 | `ctl` | one file per command; rendering |

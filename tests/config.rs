@@ -318,7 +318,6 @@ fn what_a_later_release_brings_is_said() {
         ("unlock: { prompt: systemd }\n", "4:19"),
         ("unlock: { prompt: pinentry }\n", "4:19"),
         ("unlock: { keep: until-removed }\n", "4:17"),
-        ("credentials: { a.service: [x] }\n", "4:1"),
         ("metrics: { file: /run/m }\n", "4:18"),
     ] {
         refused_after(text, "comes with a later release", place);
@@ -336,6 +335,53 @@ fn what_a_later_release_brings_is_said() {
             .contains("secretsd: warning: the return of the previous generation"),
         "{ran}"
     );
+}
+
+#[test]
+fn credentials_name_units_and_secrets_that_there_are() {
+    let one = "secrets: { a: { file: x }, \"b/c\": { file: x } }\n";
+    for (text, says, place) in [
+        ("credentials: [a]\n", "mapping of units", "5:14"),
+        (
+            "credentials: { app: [a] }\n",
+            "no name of a service",
+            "5:16",
+        ),
+        (
+            "credentials: { x.timer: [a] }\n",
+            "no name of a service",
+            "5:16",
+        ),
+        ("credentials: { x.service: a }\n", "needs a list", "5:27"),
+        (
+            "credentials: { x.service: [b] }\n",
+            "no secret or template `b`",
+            "5:28",
+        ),
+        (
+            "credentials: { x.service: [a, a] }\n",
+            "is given twice",
+            "5:31",
+        ),
+        (
+            "credentials: { x.service: [b/c] }\n",
+            "cannot be the name",
+            "5:28",
+        ),
+        (
+            "credentials: { x.service: { .: a } }\n",
+            "cannot be the name",
+            "5:29",
+        ),
+    ] {
+        refused_after(&format!("{one}{text}"), says, place);
+    }
+    let dir = Dir::new();
+    let text = "credentials: { x.service: [a], \"y@.service\": { c: b/c, d: a }, z.service: }\n";
+    let file = dir.write("secretsd.yaml", format!("{START}{one}{text}"));
+    dir.chmod("secretsd.yaml", 0o600);
+    let ran = run(daemon(["--check-config", "--config"]).arg(file)).expect(0);
+    assert_eq!(ran.stderr, "", "{ran}");
 }
 
 #[test]

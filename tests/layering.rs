@@ -45,7 +45,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
         "delivery",
         "clock config error escape files identity limits open repository secret sops",
     ),
-    ("systemd", "error"),
+    ("systemd", "error files secret"),
     ("output", "error escape secret"),
     ("manual", "error"),
     ("usage", "error"),

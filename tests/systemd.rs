@@ -1,6 +1,7 @@
 //! secretsd under a real systemd: its units, their sandbox, what they promise about order and about plaintext.
 
 mod container;
+mod credentials;
 mod restarts;
 
 use std::{fs, process::Command};

@@ -1,9 +1,12 @@
 //! `secrets`, `templates`, `match` and `defaults`: what is delivered and as whose.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use super::{
-    Glob, Match, Place, Principal, SecretEntry, Settings, TemplateContent, TemplateEntry,
+    Glob, Grant, Match, Place, Principal, SecretEntry, Settings, TemplateContent, TemplateEntry,
     node::{Member, Node, Value},
     paths::{place_of, repository_file},
     reader::{Fields, Findings},
@@ -83,6 +86,7 @@ pub(super) struct Entries {
     pub(super) secrets: Vec<SecretEntry>,
     pub(super) templates: Vec<TemplateEntry>,
     pub(super) matches: Vec<Match>,
+    pub(super) grants: Vec<Grant>,
 }
 
 /// What entries are read against.
@@ -273,6 +277,11 @@ impl Entries {
                 findings.error(place, "duplicate-path", message);
             }
         }
+    }
+
+    /// The names of everything that is delivered.
+    pub(super) fn names(&self) -> BTreeSet<&str> {
+        self.outputs().map(|(name, ..)| name).collect()
     }
 
     fn outputs(&self) -> impl Iterator<Item = (&str, &str, Option<&Path>, &Place)> {

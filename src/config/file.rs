@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Config, Deliver, IdentitySource, Layout, Log, LogFormat, LogLevel, Place, PluginSettings,
-    Rekey, Socket, Unlock, Watch,
+    Rekey, Socket, Unlock, Watch, credentials,
     entries::{Context, Defaults, Entries},
     include::included,
     node::{self, Node},
@@ -174,6 +174,7 @@ pub(crate) fn for_repository(
         matches: Vec::new(),
         secrets: Vec::new(),
         templates: Vec::new(),
+        credentials: Vec::new(),
         rollback_guard: false,
         restart_jitter: Duration::ZERO,
         rekey: Rekey::default(),
@@ -269,7 +270,6 @@ fn resolve(
     for member in fields.all() {
         let node = &member.node;
         match member.key.as_str() {
-            "credentials" => sections::refuse_later(member, findings),
             "limits" => sections::limits(node, findings, &mut limits),
             "log" => sections::log(node, findings, &mut log),
             "metrics" => sections::metrics(node, findings),
@@ -320,6 +320,7 @@ fn resolve(
         }
     }
     entries.check(findings);
+    credentials::check(&entries.grants, &entries.names(), deliver, findings);
 
     Some(Config {
         files,
@@ -340,6 +341,7 @@ fn resolve(
         matches: entries.matches,
         secrets: entries.secrets,
         templates: entries.templates,
+        credentials: entries.grants,
         rollback_guard: guard.unwrap_or(false),
         restart_jitter: jitter,
         rekey: rekeying,
@@ -367,6 +369,9 @@ fn read_entries(
     if let Some(node) = fields.find("templates") {
         entries.read_templates(node, context, findings);
     }
+    if let Some(node) = fields.find("credentials") {
+        credentials::read(node, &mut entries.grants, findings);
+    }
 }
 
 fn include(
@@ -386,9 +391,6 @@ fn include(
     let Some(fields) = findings.fields(&root, "an included file", &INCLUDE_KEYS) else {
         return;
     };
-    if let Some(member) = fields.member("credentials") {
-        sections::refuse_later(member, findings);
-    }
     if let Some(member) = fields
         .member("match")
         .filter(|_| deliver == Deliver::Configured)

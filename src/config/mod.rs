@@ -7,6 +7,7 @@
 //! [`load`] reads a file and its includes, [`for_repository`] is the form without a file. Nothing here opens a key or
 //! looks a user up: owners stay as they are written until they are needed.
 
+mod credentials;
 mod entries;
 mod file;
 mod glob;
@@ -27,6 +28,7 @@ use crate::{
     sops::format::Format,
 };
 
+pub(crate) use credentials::Grant;
 pub(crate) use file::{Surroundings, default_file, for_repository, load};
 pub(crate) use glob::Glob;
 pub(crate) use paths::{generations_directory, unsafe_part, unsafe_path};
@@ -63,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) secrets: Vec<SecretEntry>,
     /// In the order of the files.
     pub(crate) templates: Vec<TemplateEntry>,
+    /// Who may have what over the credentials socket.
+    pub(crate) credentials: Vec<Grant>,
     /// Old or copied content is delivered only where an entry says `accept-old: true`; it is reported always.
     pub(crate) rollback_guard: bool,
     /// Restarts and reloads of units are put off by a random time up to this, so that a fleet does not restart at once.

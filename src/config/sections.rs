@@ -257,17 +257,3 @@ pub(super) fn metrics(node: &Node, findings: &mut Findings) {
         );
     }
 }
-
-/// `credentials` has no part that could be kept.
-pub(super) fn refuse_later(member: &Member, findings: &mut Findings) {
-    if matches!(&member.node.value, Value::Null)
-        || matches!(&member.node.value, Value::Map(m) if m.is_empty())
-    {
-        return;
-    }
-    findings.later(
-        &member.key_place,
-        "serving credentials to systemd",
-        "let units read the delivered files, or `LoadCredential=NAME:/run/secrets/NAME`",
-    );
-}

@@ -4,6 +4,7 @@
 //! connections to the control socket see copies of the state ([`state`]). While nothing changes, nothing wakes.
 
 mod args;
+mod grants;
 mod hooks;
 mod log;
 mod once;

@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use super::{
+    grants::granted,
     hooks::{Affected, AfterSwitch, Commands, Rekeyed, Switched},
     log,
     retry::Retry,
@@ -30,6 +31,7 @@ use crate::{
     delivery::Report,
     error::{Error, Result},
     identity::{Cancel, Kept},
+    systemd::credentials::Granted,
 };
 
 /// Requests of one kind that may wait to be noticed.
@@ -64,6 +66,8 @@ pub(super) struct Daemon {
     /// Name and cause of what is degraded.
     causes: BTreeMap<String, String>,
     shown: watch::Sender<Snapshot>,
+    /// For the credentials socket.
+    granted: watch::Sender<Granted>,
     reloads: mpsc::Receiver<ReloadRequest>,
     rekeys: mpsc::Receiver<RekeyRequest>,
     /// Waiting for the next job.
@@ -96,11 +100,12 @@ impl Daemon {
         let (rekey, rekeys) = mpsc::channel(REQUESTS);
         let (unlock, unlocks) = mpsc::channel(REQUESTS);
         let (lock, locks) = mpsc::channel(REQUESTS);
-        let kept = worker.kept.clone();
+        let (kept, config) = (worker.kept.clone(), Arc::clone(&worker.config));
         let (units, troubles) = Units::start();
         let daemon = Self {
             plugins: worker.plugins.clone(),
-            config: Arc::clone(&worker.config),
+            granted: watch::Sender::new(granted(&config, false)),
+            config,
             unlocks: Unlocks::new(kept.clone(), unlocks, locks),
             kept,
             worker: Some(worker),
@@ -129,6 +134,11 @@ impl Daemon {
             lock,
         };
         (daemon, handles)
+    }
+
+    /// Who may have what over the credentials socket, always as it stands.
+    pub(super) fn granted(&self) -> watch::Receiver<Granted> {
+        self.granted.subscribe()
     }
 
     /// Runs until it is told to stop. An error is about the first delivery, when there is nothing to keep.
@@ -413,6 +423,7 @@ impl Daemon {
         if let Some(answer) = answer {
             answer.send();
         }
+        self.granted.send_replace(granted(&worker.config, true));
         self.worker = Some(worker);
         self.service.ready(&self.shown.borrow().status);
         if !std::mem::take(&mut self.is_upkeep) {

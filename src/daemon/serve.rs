@@ -10,7 +10,10 @@ use crate::{
     error::{Error, Result},
     files::{self, Trust},
     output::{Outcome, Output},
-    systemd::activation::Passed,
+    systemd::{
+        activation::Passed,
+        credentials::{self, Bound, Credentials},
+    },
 };
 
 /// How long an idle thread for blocking work is kept: a burst of changes uses it again, then it must not cost memory.
@@ -32,9 +35,19 @@ pub(super) fn serve(source: Source, remove_on_exit: bool, output: &mut Output) -
         // Before anything is touched: a second daemon is refused here or by the lock on the runtime directory.
         let socket = control_socket(&config, passed.control)?;
         let worker = Worker::new(source, config, log)?;
+        let listener = credentials_socket(&worker.config, passed.credentials)?;
         let (mut daemon, handles) = Daemon::new(worker);
+        let credentials = match listener {
+            Some((listener, bound)) => {
+                Some((Credentials::start(listener, daemon.granted())?, bound))
+            }
+            None => None,
+        };
         server::start(&socket, handles)?;
         let result = daemon.run().await;
+        if let Some((credentials, _bound)) = credentials {
+            credentials.stop().await;
+        }
         // Nobody may still be told of a daemon that is going.
         drop(socket);
         result?;
@@ -55,6 +68,25 @@ fn control_socket(config: &Config, passed: Option<UnixListener>) -> Result<Contr
             refuse_unsafe_way(path)?;
             ControlSocket::bind(path, readers)
         }
+    }
+}
+
+/// The one that the service manager has opened; else one beside the control socket. Where no unit may have anything, it is no
+/// harm that there is none.
+fn credentials_socket(
+    config: &Config,
+    passed: Option<UnixListener>,
+) -> Result<Option<(UnixListener, Option<Bound>)>> {
+    if let Some(listener) = passed {
+        return Ok(Some((listener, None)));
+    }
+    match credentials::bind(&config.socket.path.with_file_name("credentials")) {
+        Ok((listener, bound)) => Ok(Some((listener, Some(bound)))),
+        Err(error) if config.credentials.is_empty() => {
+            tracing::debug!("{error}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 

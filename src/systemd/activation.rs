@@ -12,11 +12,13 @@ use crate::error::{Error, Result};
 /// The names of the sockets, colons between them.
 const NAMES: &str = "LISTEN_FDNAMES";
 const CONTROL: &str = "control";
+const CREDENTIALS: &str = "credentials";
 
 /// What was passed on to this process.
 #[derive(Debug, Default)]
 pub(crate) struct Passed {
     pub(crate) control: Option<UnixListener>,
+    pub(crate) credentials: Option<UnixListener>,
 }
 
 impl Passed {
@@ -29,8 +31,12 @@ impl Passed {
         for (index, name) in names.split(':').enumerate().take(descriptors.len()) {
             let place = match name {
                 CONTROL => &mut passed.control,
+                CREDENTIALS => &mut passed.credentials,
                 _ => {
-                    return Err(unusable(name, "its name is not known"));
+                    return Err(unusable(
+                        name,
+                        "its name is neither of those that are known",
+                    ));
                 }
             };
             if place.is_some() {
@@ -49,6 +55,7 @@ impl Passed {
 fn unusable(name: &str, why: &str) -> Error {
     let message =
         format!("the service manager passes on a socket `{name}` that cannot be used: {why}");
-    Error::new("passed-socket", message)
-        .with_hint("the socket unit needs FileDescriptorName=control and one stream socket")
+    Error::new("passed-socket", message).with_hint(
+        "the socket unit needs FileDescriptorName=control or FileDescriptorName=credentials, and one stream socket",
+    )
 }
