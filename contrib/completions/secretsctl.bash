@@ -55,6 +55,9 @@ _secretsctl() {
             secretsctl,list)
                 cmd="secretsctl__subcmd__list"
                 ;;
+            secretsctl,lock)
+                cmd="secretsctl__subcmd__lock"
+                ;;
             secretsctl,man)
                 cmd="secretsctl__subcmd__man"
                 ;;
@@ -72,6 +75,9 @@ _secretsctl() {
                 ;;
             secretsctl,status)
                 cmd="secretsctl__subcmd__status"
+                ;;
+            secretsctl,unlock)
+                cmd="secretsctl__subcmd__unlock"
                 ;;
             secretsctl,unset)
                 cmd="secretsctl__subcmd__unset"
@@ -121,6 +127,9 @@ _secretsctl() {
             secretsctl__subcmd__help,list)
                 cmd="secretsctl__subcmd__help__subcmd__list"
                 ;;
+            secretsctl__subcmd__help,lock)
+                cmd="secretsctl__subcmd__help__subcmd__lock"
+                ;;
             secretsctl__subcmd__help,man)
                 cmd="secretsctl__subcmd__help__subcmd__man"
                 ;;
@@ -138,6 +147,9 @@ _secretsctl() {
                 ;;
             secretsctl__subcmd__help,status)
                 cmd="secretsctl__subcmd__help__subcmd__status"
+                ;;
+            secretsctl__subcmd__help,unlock)
+                cmd="secretsctl__subcmd__help__subcmd__unlock"
                 ;;
             secretsctl__subcmd__help,unset)
                 cmd="secretsctl__subcmd__help__subcmd__unset"
@@ -272,7 +284,7 @@ _secretsctl() {
 
     case "${cmd}" in
         secretsctl)
-            opts="-C -i -v -q -h -V --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help --version access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help"
+            opts="-C -i -v -q -h -V --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help --version access approve check completion decrypt edit encrypt explain exposed host identity list lock man pending rekey reload set status unlock unset wait yubikey help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -820,7 +832,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__help)
-            opts="access approve check completion decrypt edit encrypt explain exposed host identity list man pending rekey reload set status unset wait yubikey help"
+            opts="access approve check completion decrypt edit encrypt explain exposed host identity list lock man pending rekey reload set status unlock unset wait yubikey help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1127,6 +1139,20 @@ _secretsctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        secretsctl__subcmd__help__subcmd__lock)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         secretsctl__subcmd__help__subcmd__man)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1198,6 +1224,20 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__help__subcmd__unlock)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1977,6 +2017,52 @@ _secretsctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        secretsctl__subcmd__lock)
+            opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         secretsctl__subcmd__man)
             opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -2216,6 +2302,52 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__status)
+            opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__unlock)
             opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
