@@ -240,6 +240,54 @@ grep -q 'good 1' /run/secrets/good
 }
 
 #[test]
+fn what_is_early_is_there_before_users_are_made() {
+    let Some(container) = Container::new(
+        "what_is_early_is_there_before_users_are_made",
+        "secrets:\n  \
+         hash: { file: good.yaml, key: value, early: true, restart-units: [app.service] }\n  \
+         other: { file: other.yaml, key: value, restart-units: [app.service] }\n",
+    ) else {
+        return;
+    };
+    container.put("good.yaml", "value: good 1\n");
+    container.put("other.yaml", "value: other 1\n");
+    container.prepare("good2", "good.yaml", "value: good 2\n");
+    container.enable("secretsd-early.service", "sysinit.target");
+    container.boot(
+        r"
+systemctl is-active secretsd-early.service
+when() { systemctl show --property=$1 --value $2; }
+users=$(when InactiveExitTimestampMonotonic systemd-sysusers.service)
+[ $users -gt 0 ] && [ $(when ActiveEnterTimestampMonotonic secretsd-early.service) -lt $users ]
+systemctl start secrets-early.target
+grep -q 'good 1' /run/secrets/hash
+[ ! -e /run/secrets/other ]
+# The rest is the first delivery: nobody is restarted for it.
+unit app.service <<EOF
+[Service]
+ExecStart=/bin/sleep infinity
+EOF
+systemctl daemon-reload
+systemctl start app.service
+before=$(when InvocationID app.service)
+systemctl start secretsd.service
+grep -q 'good 1' /run/secrets/hash
+grep -q 'other 1' /run/secrets/other
+sleep 0.3
+is $(when InvocationID app.service) $before
+# Once everything is delivered, it stays.
+systemctl stop secretsd.service
+secretsd --early | grep 'already'
+grep -q 'other 1' /run/secrets/other
+systemctl start secretsd.service
+put good2 good.yaml
+restarted() { [ $(when InvocationID app.service) != $before ]; }
+eventually restarted
+",
+    );
+}
+
+#[test]
 fn a_user_has_a_unit_too() {
     let Some(container) = container("a_user_has_a_unit_too") else {
         return;

@@ -115,6 +115,10 @@ impl Entries {
                 continue;
             };
             let settings = settings(&fields, context, findings);
+            if let Some(member) = fields.member("early").filter(|_| settings.early) {
+                let hint = "name what is early in `secrets`, besides the rules";
+                warn_later(findings, &member.key_place, "early delivery by rules", hint);
+            }
             let Some(path) = fields.find("path") else {
                 findings.error(
                     &item.place,
@@ -340,16 +344,11 @@ fn settings(fields: &Fields<'_>, context: &Context<'_>, findings: &mut Findings)
     {
         settings.mode = mode;
     }
-    if let Some(member) = fields.member("early") {
-        settings.early = findings.flag(&member.node, "early").unwrap_or_default();
-        if settings.early {
-            warn_later(
-                findings,
-                &member.key_place,
-                "early delivery",
-                "it is delivered together with the others",
-            );
-        }
+    if let Some(early) = fields
+        .find("early")
+        .and_then(|node| findings.flag(node, "early"))
+    {
+        settings.early = early;
     }
     if let Some(member) = fields.member("rollback")
         && findings.flag(&member.node, "rollback") == Some(true)

@@ -182,6 +182,7 @@ pub(crate) fn for_repository(
         log: default_log(),
         limits: Limits::default(),
         warnings: Vec::new(),
+        is_early: false,
         runtime_directory,
     };
     if !usable_runtime_directory(&config.runtime_directory) {
@@ -349,6 +350,7 @@ fn resolve(
         log,
         limits,
         warnings: Vec::new(),
+        is_early: false,
         repository,
         runtime_directory,
     })

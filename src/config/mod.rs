@@ -77,6 +77,19 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// What the reader of the configuration should know although it is accepted.
     pub(crate) warnings: Vec<Error>,
+    /// Whether only what is early is in it.
+    pub(crate) is_early: bool,
+}
+
+impl Config {
+    /// What is to be delivered before users are made, and nothing else.
+    pub(crate) fn into_early(mut self) -> Self {
+        self.deliver = Deliver::Configured;
+        self.secrets.retain(|entry| entry.settings.early);
+        self.templates.retain(|entry| entry.settings.early);
+        self.is_early = true;
+        self
+    }
 }
 
 /// The control socket.

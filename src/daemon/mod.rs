@@ -61,6 +61,8 @@ pub fn main() -> ExitCode {
         once::check(&source, &mut output)
     } else if arguments.once {
         once::deliver(&source, &mut output)
+    } else if arguments.early {
+        once::deliver_early(&source, &mut output)
     } else {
         serve::serve(source, arguments.remove_on_exit, &mut output)
     };

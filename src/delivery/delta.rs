@@ -55,6 +55,8 @@ pub(super) fn read(runtime: &Runtime, number: u64) -> Option<(Memory, u64)> {
     apply(&mut memory.files, delta.files);
     apply(&mut memory.outputs, delta.outputs);
     memory.degraded = delta.degraded;
+    // It was written by a daemon, which delivers everything.
+    memory.is_early = false;
     Some((memory, delta.base))
 }
 

@@ -129,6 +129,11 @@ impl Delivery {
         self.previous.is_some()
     }
 
+    /// Whether what is in place was delivered before users were made, and the rest is still to come.
+    pub(crate) fn is_early(&self) -> bool {
+        self.memory.is_early
+    }
+
     /// The link that services use.
     pub(crate) fn runtime_directory(&self) -> &Path {
         &self.runtime.link

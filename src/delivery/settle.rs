@@ -58,7 +58,8 @@ impl Settling<'_> {
                 }
             }
         }
-        let memory = self.remember(&mut outcome);
+        let mut memory = self.remember(&mut outcome);
+        memory.is_early = inputs.config.is_early;
         let draft = draft.filter(|_| self.is_new(&outcome, &memory));
         let old = std::mem::replace(self.memory, memory);
         if let Err(error) = self.put_in_place(draft, &old) {

@@ -42,6 +42,9 @@ pub(super) struct Memory {
     pub(super) outputs: BTreeMap<Arc<str>, Arc<OutputRecord>>,
     /// Since when a name is degraded, in seconds since 1970.
     pub(super) degraded: BTreeMap<String, u64>,
+    /// Only what is early is in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_early: bool,
 }
 
 /// A file that was opened.

@@ -95,6 +95,13 @@ impl Container {
         );
     }
 
+    /// As `systemctl enable` would, before the boot: `unit` is wanted by `target`.
+    pub(super) fn enable(&self, unit: &str, target: &str) {
+        let wants = format!("root/usr/local/lib/systemd/system/{target}.wants");
+        fs::create_dir_all(self.dir.join(&wants)).unwrap();
+        std::os::unix::fs::symlink(format!("../{unit}"), self.dir.join(wants).join(unit)).unwrap();
+    }
+
     /// Encrypts `plain` into the repository.
     pub(super) fn put(&self, name: &str, plain: &str) {
         let text = self.encrypted(name, plain);
