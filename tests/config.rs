@@ -323,7 +323,7 @@ fn what_a_later_release_brings_is_said() {
         refused_after(text, "comes with a later release", place);
     }
     let dir = Dir::new();
-    let text = "secrets: { a: { file: x, rollback: true } }\nrekey: { mode: off }\nmetrics: { file: \"\" }\n";
+    let text = "templates: { a: { content: x, rollback: true } }\nrekey: { mode: off }\nmetrics: { file: \"\" }\n";
     let file = dir.write(
         "secretsd.yaml",
         format!("{START}{text}restart: {{ jitter: 5s }}\n"),
@@ -335,6 +335,20 @@ fn what_a_later_release_brings_is_said() {
             .contains("secretsd: warning: the return of the previous generation"),
         "{ran}"
     );
+}
+
+#[test]
+fn a_rollback_needs_a_generation_to_return_to() {
+    let one = "secrets: { a: { file: x, rollback: true, restart-units: [x.service] } }\n";
+    refused_after(one, "needs `keep-generations: 2`", "4:12");
+    let dir = Dir::new();
+    let file = dir.write(
+        "secretsd.yaml",
+        format!("{START}{one}keep-generations: 2\n"),
+    );
+    dir.chmod("secretsd.yaml", 0o600);
+    let ran = run(daemon(["--check-config", "--config"]).arg(file)).expect(0);
+    assert_eq!(ran.stderr, "", "{ran}");
 }
 
 #[test]

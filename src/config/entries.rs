@@ -74,6 +74,7 @@ impl Defaults {
             early: false,
             restart_units: Vec::new(),
             reload_units: Vec::new(),
+            rollback: false,
             on_change: Vec::new(),
             accept_old: false,
         }
@@ -119,6 +120,7 @@ impl Entries {
                 let hint = "name what is early in `secrets`, besides the rules";
                 warn_later(findings, &member.key_place, "early delivery by rules", hint);
             }
+            no_way_back(&fields, &settings, findings);
             let Some(path) = fields.find("path") else {
                 findings.error(
                     &item.place,
@@ -199,6 +201,7 @@ impl Entries {
                 continue;
             };
             let settings = settings(&fields, context, findings);
+            no_way_back(&fields, &settings, findings);
             let (location, link) = place_of(member, &fields, context, findings);
             let environment = match fields.find("environment") {
                 Some(node) => findings.flag(node, "environment").unwrap_or_default(),
@@ -283,6 +286,29 @@ impl Entries {
         }
     }
 
+    /// Checks that there is a generation to return to.
+    pub(super) fn check_rollback(&self, keep: usize, findings: &mut Findings) {
+        for entry in self.secrets.iter().filter(|entry| entry.settings.rollback) {
+            if keep < 2 {
+                let error = entry.place.error(
+                    "config-value",
+                    format!("`rollback` of `{}` needs `keep-generations: 2`", entry.name),
+                );
+                findings.errors.push(error);
+            }
+            if entry.settings.restart_units.is_empty() {
+                let warning = entry.place.error(
+                    "no-effect",
+                    format!(
+                        "`rollback` of `{}` means nothing without `restart-units`",
+                        entry.name
+                    ),
+                );
+                findings.warnings.push(warning);
+            }
+        }
+    }
+
     /// The names of everything that is delivered.
     pub(super) fn names(&self) -> BTreeSet<&str> {
         self.outputs().map(|(name, ..)| name).collect()
@@ -350,15 +376,11 @@ fn settings(fields: &Fields<'_>, context: &Context<'_>, findings: &mut Findings)
     {
         settings.early = early;
     }
-    if let Some(member) = fields.member("rollback")
-        && findings.flag(&member.node, "rollback") == Some(true)
+    if let Some(rollback) = fields
+        .find("rollback")
+        .and_then(|node| findings.flag(node, "rollback"))
     {
-        warn_later(
-            findings,
-            &member.key_place,
-            "the return of the previous generation",
-            "nothing returns to its previous value",
-        );
+        settings.rollback = rollback;
     }
     if let Some(accept_old) = fields
         .find("accept-old")
@@ -384,6 +406,15 @@ fn settings(fields: &Fields<'_>, context: &Context<'_>, findings: &mut Findings)
         settings.on_change = findings.command(node, "on-change");
     }
     settings
+}
+
+/// Only a value of `secrets` can be rejected by itself.
+fn no_way_back(fields: &Fields<'_>, settings: &Settings, findings: &mut Findings) {
+    if let Some(member) = fields.member("rollback").filter(|_| settings.rollback) {
+        let what = "the return of the previous generation for templates and by rules";
+        let hint = "write `rollback` at the entries of `secrets`";
+        warn_later(findings, &member.key_place, what, hint);
+    }
 }
 
 fn warn_later(findings: &mut Findings, place: &Place, what: &str, hint: &str) {

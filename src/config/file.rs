@@ -321,6 +321,7 @@ fn resolve(
         }
     }
     entries.check(findings);
+    entries.check_rollback(keep.unwrap_or(1), findings);
     credentials::check(&entries.grants, &entries.names(), deliver, findings);
 
     Some(Config {

@@ -244,6 +244,8 @@ pub(crate) struct Settings {
     pub(crate) restart_units: Vec<String>,
     /// Units to reload after the switch.
     pub(crate) reload_units: Vec<String>,
+    /// The previous value returns when a unit fails after its restart.
+    pub(crate) rollback: bool,
     /// A program and its arguments, run when the content has changed.
     pub(crate) on_change: Vec<String>,
     /// Old or copied content is fine here, also with the rollback guard.

@@ -55,6 +55,8 @@ pub(super) struct Switched<'a> {
     pub(super) on_change: Vec<&'a [String]>,
     /// What has changed (content, owner or mode) and has units.
     pub(super) units: Vec<Affected<'a>>,
+    /// The number of the generation in place.
+    pub(super) generation: u64,
     /// The longest time that units may be put off by.
     pub(super) jitter: Duration,
 }
@@ -64,6 +66,8 @@ pub(super) struct Affected<'a> {
     pub(super) name: &'a str,
     pub(super) restart: &'a [String],
     pub(super) reload: &'a [String],
+    /// Whether the value before returns when a unit fails.
+    pub(super) rollback: bool,
 }
 
 /// A command, and where it runs.

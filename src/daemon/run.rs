@@ -20,7 +20,7 @@ use super::{
     service::Service,
     signals::Signals,
     state,
-    units::{Told, Troubles, Units},
+    units::{Back, Told, Troubles, Units},
     unlock::{self, Unlocks},
     watch::{CHECKOUT, Change},
     worker::{Outcome, Worker},
@@ -77,6 +77,10 @@ pub(super) struct Daemon {
     hooks: Vec<Box<dyn AfterSwitch>>,
     /// With units, after a switch.
     troubles: Troubles,
+    /// Units that have failed, and what is to return for them.
+    returning: Vec<Back>,
+    /// The one that the job that runs is for.
+    back: Option<Back>,
     service: Service,
     /// In use, also while a job runs.
     config: Arc<Config>,
@@ -124,6 +128,8 @@ impl Daemon {
             served: Vec::new(),
             hooks: vec![Box::new(Commands::start()), Box::new(units)],
             troubles,
+            returning: Vec::new(),
+            back: None,
             service: Service::new(),
         };
         let handles = Handles {
@@ -395,6 +401,7 @@ impl Daemon {
                     .extend(self.troubles.lines().cloned());
                 self.shown.send_replace(snapshot);
                 self.after_switch(&report, worker.config.restart_jitter);
+                self.revive(&report);
                 if report.secrets.iter().any(is_passing) {
                     self.retry.failed();
                 } else {
@@ -418,6 +425,8 @@ impl Daemon {
                 self.answer(|| ReloadResult::Failed(error.clone()));
             }
         }
+        // Where nothing could return, the unit stays as it is.
+        self.back = None;
         self.is_first = false;
         self.show_rekeying(&mut worker);
         if let Some(answer) = answer {
@@ -429,19 +438,47 @@ impl Daemon {
         if !std::mem::take(&mut self.is_upkeep) {
             self.get_ready();
         }
+        self.go_back();
         Ok(())
     }
 
     /// What is wrong with units stands among the warnings.
     fn tell_of_units(&mut self, told: Vec<Told>) {
         let old: HashSet<String> = self.troubles.lines().cloned().collect();
-        self.troubles.note(told);
+        let returning = self.troubles.note(told);
+        self.returning.extend(returning);
         let new = self.troubles.lines();
         self.shown.send_modify(|snapshot| {
             let warnings = &mut snapshot.status.warnings;
             warnings.retain(|warning| !old.contains(warning));
             warnings.extend(new.cloned());
         });
+        self.go_back();
+    }
+
+    /// Starts the return of values that a unit has failed with.
+    fn go_back(&mut self) {
+        let Some(mut worker) = self.worker.take_if(|_| !self.returning.is_empty()) else {
+            return;
+        };
+        let back = self.returning.remove(0);
+        let (generation, secrets) = (back.generation, back.secrets.clone());
+        self.back = Some(back);
+        self.job = Some(tokio::task::spawn_blocking(move || {
+            let outcome = worker.go_back(generation, &secrets);
+            (worker, outcome)
+        }));
+    }
+
+    /// The values before are in place again.
+    fn revive(&mut self, report: &Report) {
+        let Some(back) = self.back.take() else { return };
+        let secrets = report.secrets.iter();
+        let users = secrets.filter(|secret| back.secrets.contains(&*secret.name));
+        let others = users
+            .flat_map(|secret| secret.restart_units.iter().cloned())
+            .collect();
+        self.troubles.revive(&back, &others);
     }
 
     fn after_switch(&self, report: &Report, jitter: Duration) {
@@ -473,8 +510,10 @@ impl Daemon {
                     name: &secret.name,
                     restart: &secret.restart_units,
                     reload: &secret.reload_units,
+                    rollback: secret.rollback,
                 })
                 .collect(),
+            generation: report.generation,
             jitter,
         };
         for hook in &self.hooks {

@@ -32,6 +32,16 @@ const BATCHES: usize = 16;
 pub(super) struct Told {
     unit: String,
     problem: Option<String>,
+    back: Option<Back>,
+}
+
+/// Units have failed, and the values before are to return.
+#[derive(Debug)]
+pub(super) struct Back {
+    pub(super) units: BTreeSet<String>,
+    /// The generation that brought what it failed with.
+    pub(super) generation: u64,
+    pub(super) secrets: BTreeSet<String>,
 }
 
 /// What is to be done with one unit.
@@ -40,6 +50,10 @@ struct Order {
     verb: Verb,
     /// The names of what has changed.
     secrets: BTreeSet<String>,
+    /// Those of them whose value before returns when the unit fails.
+    rollback: BTreeSet<String>,
+    /// The generation that brought them.
+    generation: u64,
 }
 
 impl Order {
@@ -47,6 +61,8 @@ impl Order {
     fn merge(&mut self, other: Self) {
         self.verb = self.verb.max(other.verb);
         self.secrets.extend(other.secrets);
+        self.rollback.extend(other.rollback);
+        self.generation = self.generation.max(other.generation);
     }
 
     fn names(&self) -> String {
@@ -62,6 +78,7 @@ impl Order {
         match self.verb {
             Verb::Reload => "reloaded",
             Verb::Restart => "restarted",
+            Verb::Revive => "restarted with the values before",
         }
     }
 }
@@ -102,6 +119,7 @@ impl Units {
         let (sender, told) = mpsc::channel(BATCHES);
         tokio::spawn(work(Arc::clone(&queue), sender));
         let troubles = Troubles {
+            queue: Arc::clone(&queue),
             told,
             known: BTreeMap::new(),
         };
@@ -117,7 +135,18 @@ impl AfterSwitch for Units {
             let reloads = changed.reload.iter().map(|unit| (unit, Verb::Reload));
             for (unit, verb) in restarts.chain(reloads) {
                 let secrets = BTreeSet::from([changed.name.to_owned()]);
-                add(&mut orders, unit.clone(), Order { verb, secrets });
+                let may_return = changed.rollback && verb == Verb::Restart;
+                let order = Order {
+                    verb,
+                    rollback: if may_return {
+                        secrets.clone()
+                    } else {
+                        BTreeSet::new()
+                    },
+                    secrets,
+                    generation: switched.generation,
+                };
+                add(&mut orders, unit.clone(), order);
             }
         }
         self.queue.push(orders, switched.jitter);
@@ -271,7 +300,15 @@ fn tell(unit: String, order: &Order, end: End) -> Told {
                 error.message
             );
             tracing::error!(%unit, %secrets, "{problem}");
-            return Told::new(unit, Some(problem));
+            let back = Back {
+                units: BTreeSet::from([unit.clone()]),
+                generation: order.generation,
+                secrets: order.rollback.clone(),
+            };
+            return Told {
+                back: Some(back).filter(|back| !back.secrets.is_empty()),
+                ..Told::new(unit, Some(problem))
+            };
         }
     }
     Told::new(unit, None)
@@ -279,12 +316,17 @@ fn tell(unit: String, order: &Order, end: End) -> Told {
 
 impl Told {
     fn new(unit: String, problem: Option<String>) -> Self {
-        Self { unit, problem }
+        Self {
+            unit,
+            problem,
+            back: None,
+        }
     }
 }
 
 /// What is wrong with units, for the status.
 pub(super) struct Troubles {
+    queue: Arc<Queue>,
     told: mpsc::Receiver<Vec<Told>>,
     /// By unit.
     known: BTreeMap<String, String>,
@@ -299,15 +341,51 @@ impl Troubles {
         }
     }
 
-    /// Remembers it, until the unit's next job goes well.
-    pub(super) fn note(&mut self, told: Vec<Told>) {
+    /// Remembers it, until the unit's next job goes well. Answers what is to return.
+    pub(super) fn note(&mut self, told: Vec<Told>) -> Vec<Back> {
         let now = clock::format(SystemTime::now());
-        for Told { unit, problem } in told {
+        let mut returning: Vec<Back> = Vec::new();
+        for Told {
+            unit,
+            problem,
+            back,
+        } in told
+        {
             match problem {
                 Some(problem) => self.known.insert(unit, format!("{problem}, {now}")),
                 None => self.known.remove(&unit),
             };
+            let Some(back) = back else { continue };
+            let same = |other: &&mut Back| other.generation == back.generation;
+            match returning.iter_mut().find(same) {
+                Some(other) => {
+                    other.units.extend(back.units);
+                    other.secrets.extend(back.secrets);
+                }
+                None => returning.push(back),
+            }
         }
+        returning
+    }
+
+    /// The values before are in place again: the units are started with them, whatever has become of them, and the others
+    /// that use them are restarted.
+    pub(super) fn revive(&self, back: &Back, others: &BTreeSet<String>) {
+        let order = |verb| Order {
+            verb,
+            secrets: back.secrets.clone(),
+            // Once is enough.
+            rollback: BTreeSet::new(),
+            generation: back.generation,
+        };
+        let mut orders = Orders::new();
+        for unit in others {
+            add(&mut orders, unit.clone(), order(Verb::Restart));
+        }
+        for unit in &back.units {
+            add(&mut orders, unit.clone(), order(Verb::Revive));
+        }
+        self.queue.push(orders, Duration::ZERO);
     }
 
     /// One line for each.

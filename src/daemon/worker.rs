@@ -1,7 +1,7 @@
 //! Everything that blocks: reading the configuration, resolving watches, decrypting, writing. One worker, one job at a
 //! time, on a thread of its own; it moves there with everything it owns and comes back with an [`Outcome`].
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::sync::oneshot;
 
@@ -197,6 +197,19 @@ impl Worker {
         // Cards are for others too.
         self.identities.end_sessions();
         done
+    }
+
+    /// Lets the generation before `current` return, without what `names` have now, and delivers the rest anew. Blocks.
+    pub(super) fn go_back(&mut self, current: u64, names: &BTreeSet<String>) -> Outcome {
+        if let Err(error) = self.delivery.go_back(current, names) {
+            log::error("nothing is rolled back", &error);
+            return Outcome::Same;
+        }
+        tracing::warn!(
+            generation = current,
+            "the previous generation is in place again"
+        );
+        self.reconcile()
     }
 
     fn reconcile(&mut self) -> Outcome {

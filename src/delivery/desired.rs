@@ -33,6 +33,7 @@ pub(super) struct Wanted {
     pub(super) on_change: Vec<String>,
     pub(super) restart_units: Vec<String>,
     pub(super) reload_units: Vec<String>,
+    pub(super) rollback: bool,
     /// Old or copied content is fine.
     pub(super) accept_old: bool,
 }
@@ -331,6 +332,7 @@ fn wanted(
         on_change: settings.on_change.clone(),
         restart_units: settings.restart_units.clone(),
         reload_units: settings.reload_units.clone(),
+        rollback: settings.rollback,
         accept_old: settings.accept_old,
     }
 }

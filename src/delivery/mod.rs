@@ -13,6 +13,7 @@
 //!
 //! No plaintext is kept in memory between two calls; what is remembered lies beside the secrets ([`state`]).
 
+mod back;
 mod base;
 mod by_rules;
 mod check;

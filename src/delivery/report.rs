@@ -48,6 +48,8 @@ pub(crate) struct SecretState {
     pub(crate) restart_units: Vec<String>,
     /// Units to reload then.
     pub(crate) reload_units: Vec<String>,
+    /// Whether the previous value returns when one of them fails.
+    pub(crate) rollback: bool,
 }
 
 /// How it stands with one secret.

@@ -8,7 +8,9 @@ use std::{
 };
 
 use super::{
-    Inputs, delta,
+    Inputs,
+    back::REJECTED,
+    delta,
     draft::Draft,
     generation::Previous,
     links,
@@ -119,6 +121,18 @@ impl Settling<'_> {
                 memory
                     .degraded
                     .insert(done.wanted.name.as_ref().to_owned(), since);
+            }
+            // While its file stays as it is.
+            if done
+                .cause
+                .as_ref()
+                .is_some_and(|cause| cause.code == REJECTED)
+            {
+                let name: &str = &done.wanted.name;
+                let rejected = self.memory.rejected.get_key_value(name);
+                memory
+                    .rejected
+                    .extend(rejected.map(|(name, digest)| (name.clone(), digest.clone())));
             }
         }
         // All at once: made one by one it would take twice the memory.
@@ -295,6 +309,7 @@ impl Settling<'_> {
                 on_change: wanted.on_change,
                 restart_units: wanted.restart_units,
                 reload_units: wanted.reload_units,
+                rollback: wanted.rollback,
             });
         }
         report.changed.sort();

@@ -26,6 +26,8 @@ const SERVICE: &str = "org.freedesktop.systemd1.Service";
 pub(crate) enum Verb {
     Reload,
     Restart,
+    /// Also where it is not active: it has failed because of us.
+    Revive,
 }
 
 /// What came of it.
@@ -62,13 +64,15 @@ async fn one(bus: &Bus, unit: &str, verb: Verb) -> Result<End> {
         state => return Err(failed(format!("the unit cannot be used: it is {state}"))),
     }
     let state = bus.state(&path, "ActiveState").await;
-    if matches!(state.as_str(), "inactive" | "failed" | "deactivating") {
+    let is_active = !matches!(state.as_str(), "inactive" | "failed" | "deactivating");
+    if !is_active && verb != Verb::Revive {
         return Ok(End::Inactive);
     }
     let method = match verb {
         Verb::Reload => "ReloadUnit",
         // One that was stopped just now stays so.
         Verb::Restart => "TryRestartUnit",
+        Verb::Revive => "RestartUnit",
     };
     let job: OwnedObjectPath = bus.manager(method, &(unit, "replace")).await?;
     let Ok(end) = timeout(JOB, bus.end(&job)).await else {

@@ -228,3 +228,58 @@ eventually gone
 "#,
     );
 }
+
+#[test]
+fn values_that_a_unit_fails_with_are_rolled_back() {
+    let Some(container) = Container::new(
+        "values_that_a_unit_fails_with_are_rolled_back",
+        "keep-generations: 2\nsecrets:\n  \
+         password: { file: db.yaml, key: password, restart-units: [app.service, web.service], rollback: true }\n  \
+         user: { file: db.yaml, key: user }\n  \
+         other: { file: other.yaml, key: value, restart-units: [app.service] }\n\
+         templates:\n  app.env: { content: \"P={{ secret('password') }}\" }\n",
+    ) else {
+        return;
+    };
+    container.put("db.yaml", "password: p1\nuser: u1\n");
+    container.put("other.yaml", "value: o1\n");
+    container.prepare("db2", "db.yaml", "password: p2\nuser: u2\n");
+    container.prepare("db3", "db.yaml", "password: p3\nuser: u3\n");
+    container.prepare("other2", "other.yaml", "value: o2\n");
+    boot(
+        &container,
+        r"
+service web
+unit app.service <<EOF
+[Service]
+Type=exec
+ExecStartPre=/bin/sh -c '! grep -q p2 /run/secrets/password'
+ExecStart=/bin/sh -c 'echo start >>/tmp/app; exec sleep infinity'
+EOF
+systemctl daemon-reload
+systemctl start secretsd.service
+systemctl start app web
+put db2 db.yaml
+# app fails with p2: p1 returns, and what else was in the file stays new. app is started with it, web restarted.
+eventually counts app 2/0
+eventually grep -q p1 /run/secrets/password
+systemctl is-active app.service
+eventually grep -q u2 /run/secrets/user
+eventually counts web 3/0
+is $(cat /run/secrets/app.env) P=p1
+fails secretsctl status
+(secretsctl status --json || true) | grep -F 'a unit failed with this value'
+# It stays so, also over a restart of the daemon and a change of something else.
+systemctl restart secretsd.service
+put other2 other.yaml
+eventually grep -q o2 /run/secrets/other
+eventually counts app 3/0
+grep -q p1 /run/secrets/password
+# Until the file changes.
+put db3 db.yaml
+eventually grep -q p3 /run/secrets/password
+eventually counts app 4/0
+secretsctl status
+",
+    );
+}
