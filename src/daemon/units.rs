@@ -183,13 +183,16 @@ async fn work(queue: Arc<Queue>, told: mpsc::Sender<Vec<Told>>) {
         queue.filled.notified().await;
         // What comes meanwhile is done together with it.
         sleep(below(queue.jitter())).await;
-        let (orders, mut batch) = pace.admit(queue.take(), &queue);
-        if !orders.is_empty() {
-            batch.extend(run(&orders).await);
-        }
-        if told.send(batch).await.is_err() {
+        let (orders, held) = pace.admit(queue.take(), &queue);
+        if told.send(held).await.is_err() {
             return;
         }
+        // A unit that takes its time holds up no other.
+        let told = told.clone();
+        tokio::spawn(async move {
+            // The daemon may be stopping: what was asked for is done all the same.
+            let _ = told.send(run(&orders).await).await;
+        });
     }
 }
 
@@ -263,6 +266,9 @@ impl Pace {
 }
 
 async fn run(orders: &Orders) -> Vec<Told> {
+    if orders.is_empty() {
+        return Vec::new();
+    }
     for (unit, order) in orders {
         let secrets = order.names();
         tracing::info!(%unit, %secrets, "the unit is to be {}", order.done());
@@ -275,22 +281,26 @@ async fn run(orders: &Orders) -> Vec<Told> {
             .into_iter()
             .filter_map(|(unit, end)| {
                 let order = orders.get(&unit)?;
-                Some(tell(unit, order, end))
+                tell(unit, order, end)
             })
             .collect(),
         Err(error) => orders
             .iter()
-            .map(|(unit, order)| tell(unit.clone(), order, End::Failed(error.clone())))
+            .filter_map(|(unit, order)| tell(unit.clone(), order, End::Failed(error.clone())))
             .collect(),
     }
 }
 
-fn tell(unit: String, order: &Order, end: End) -> Told {
+fn tell(unit: String, order: &Order, end: End) -> Option<Told> {
     let (secrets, done) = (order.names(), order.done());
     match end {
         End::Done => tracing::info!(%unit, "{done}"),
         End::Inactive => tracing::info!(%unit, "not {done}, because it is not active"),
-        End::Overtaken => tracing::info!(%unit, "not {done}: somebody stopped or started it"),
+        End::Overtaken => {
+            tracing::info!(%unit, "not {done}: somebody stopped or started it");
+            // A later job of ours has something to tell.
+            return None;
+        }
         End::Failed(error) => {
             let hint = error
                 .hint
@@ -305,13 +315,13 @@ fn tell(unit: String, order: &Order, end: End) -> Told {
                 generation: order.generation,
                 secrets: order.rollback.clone(),
             };
-            return Told {
+            return Some(Told {
                 back: Some(back).filter(|back| !back.secrets.is_empty()),
                 ..Told::new(unit, Some(problem))
-            };
+            });
         }
     }
-    Told::new(unit, None)
+    Some(Told::new(unit, None))
 }
 
 impl Told {
