@@ -183,6 +183,7 @@ impl Daemon {
     /// Ends a job that runs. What was delivered stays, unless `remove`.
     pub(super) async fn stop(mut self, remove: bool) -> Result<()> {
         self.service.stopping();
+        self.troubles.finish().await;
         self.unlocks.cancel();
         if let Some(job) = self.job.take() {
             self.plugins.fire();

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{
     sync::{Notify, mpsc},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use super::hooks::{AfterSwitch, Switched};
@@ -24,6 +24,8 @@ use crate::{
 /// restarted for ever.
 const RESTARTS: usize = 5;
 const WINDOW: Duration = Duration::from_secs(60);
+/// How long the jobs that are left may take when the daemon stops. Those that were begun go on without us.
+const FINISH: Duration = Duration::from_secs(5);
 /// Batches of results that wait for the main loop.
 const BATCHES: usize = 16;
 
@@ -396,6 +398,11 @@ impl Troubles {
             add(&mut orders, unit.clone(), order(Verb::Revive));
         }
         self.queue.push(orders, Duration::ZERO);
+    }
+
+    /// Does now what is put off: the next daemon would know nothing of it.
+    pub(super) async fn finish(&self) {
+        let _ = timeout(FINISH, run(&self.queue.take())).await;
     }
 
     /// One line for each.

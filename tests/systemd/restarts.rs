@@ -197,6 +197,33 @@ sleep 0.2
 }
 
 #[test]
+fn what_is_put_off_is_done_when_the_daemon_stops() {
+    let Some(container) = Container::new(
+        "what_is_put_off_is_done_when_the_daemon_stops",
+        "restart: { jitter: 24h }\nsecrets:\n  \
+         password: { file: db.yaml, key: password, restart-units: [app.service] }\n",
+    ) else {
+        return;
+    };
+    container.put("db.yaml", "password: p1\n");
+    container.prepare("db2", "db.yaml", "password: p2\n");
+    boot(
+        &container,
+        r"
+service app
+systemctl daemon-reload
+systemctl start secretsd.service app.service
+put db2 db.yaml
+eventually grep -q p2 /run/secrets/password
+sleep 0.2
+counts app 1/0
+systemctl restart secretsd.service
+eventually counts app 2/0
+",
+    );
+}
+
+#[test]
 fn without_a_bus_nothing_but_the_restart_is_missing() {
     let Some(container) = Container::new(
         "without_a_bus_nothing_but_the_restart_is_missing",
