@@ -83,6 +83,33 @@ systemctl reload secretsd.service
 }
 
 #[test]
+fn a_command_in_the_sandbox_starts_a_unit() {
+    let Some(container) = Container::new(
+        "a_command_in_the_sandbox_starts_a_unit",
+        "secrets:\n  good: { file: good.yaml, key: value, \
+         on-change: [/usr/bin/systemctl, start, --no-block, mark.service] }\n",
+    ) else {
+        return;
+    };
+    container.put("good.yaml", "value: good 1\n");
+    container.prepare("good2", "good.yaml", "value: good 2\n");
+    container.boot(
+        r"
+unit mark.service <<EOF
+[Service]
+Type=oneshot
+ExecStart=/bin/touch /tmp/mark
+EOF
+systemctl daemon-reload
+systemctl start secretsd.service
+[ ! -e /tmp/mark ]
+put good2 good.yaml
+eventually [ -e /tmp/mark ]
+",
+    );
+}
+
+#[test]
 fn a_killed_daemon_comes_back_without_a_gap() {
     let Some(container) = container("a_killed_daemon_comes_back_without_a_gap") else {
         return;
