@@ -324,7 +324,11 @@ fn a_user_has_a_unit_too() {
 useradd --create-home --home-dir /tmp/user user
 install -d -o user /tmp/user/.config/secretsd
 install -o user -m 600 /etc/secretsd/key.txt /tmp/user/.config/secretsd
-sed '/other:/d' /etc/secretsd/secretsd.yaml >/tmp/user/.config/secretsd/secretsd.yaml
+sed '/other:/d; s/key: value }/key: value, restart-units: [app.service] }/' /etc/secretsd/secretsd.yaml \
+  >/tmp/user/.config/secretsd/secretsd.yaml
+mkdir -p /tmp/user/.config/systemd/user
+printf '[Service]\nType=exec\nExecStart=/bin/sh -c \x22echo start >>/tmp/user/app; exec sleep infinity\x22\n' \
+  >/tmp/user/.config/systemd/user/app.service
 chown -R user /tmp/user
 uid=$(id -u user)
 systemctl start user@$uid.service
@@ -333,6 +337,11 @@ as_user systemctl --user start secretsd.service
 as_user grep -q 'good 1' /run/user/$uid/secrets/good
 as_user secretsctl status
 as_user systemctl --user reload secretsd.service
+# Units are the user's own.
+as_user systemctl --user start app.service
+put good2 good.yaml
+restarted() { [ $(grep -c start /tmp/user/app) = 2 ]; }
+eventually restarted
 ",
     );
 }
