@@ -20,6 +20,7 @@
 //! | 4 | `config` | `secretsd.yaml` |
 //! | 5 | `delivery` | memory file system, generations, templates |
 //! | 5 | `control` | the Varlink interface, server and client |
+//! | 5 | `systemd` | the service manager: sockets that it passes on, jobs, credentials |
 //! | 6 | `output`, `usage`, `manual` | the one place that prints and knows exit codes; wrong command lines; manual pages |
 //! | 7 | `dropin` | `sops-install-secrets`: the installer of sops-nix, by its name and its manifest |
 //! | 8 | `daemon` | composition: watcher, state, tasks, signals |
@@ -51,6 +52,7 @@ mod repository;
 mod secret;
 mod sops;
 mod survey;
+mod systemd;
 mod usage;
 
 pub use ctl::main as ctl_main;

@@ -318,25 +318,83 @@ fn what_unlocking_leaves_is_said_exactly() {
 
 #[test]
 fn what_a_later_release_brings_is_said() {
-    for (text, place) in [
-        ("credentials: { a.service: [x] }\n", "4:1"),
-        ("metrics: { file: /run/m }\n", "4:18"),
-        ("restart: { jitter: 5s }\n", "4:20"),
-    ] {
+    for (text, place) in [("metrics: { file: /run/m }\n", "4:18")] {
         refused_after(text, "comes with a later release", place);
     }
     let dir = Dir::new();
-    let text = "secrets: { a: { file: x, restart-units: [x.service] } }\nrekey: { mode: off }\nmetrics: { file: \"\" }\n";
+    let text = "templates: { a: { content: x, rollback: true } }\nrekey: { mode: off }\nmetrics: { file: \"\" }\n";
     let file = dir.write(
         "secretsd.yaml",
-        format!("{START}{text}restart: {{ jitter: 0s }}\n"),
+        format!("{START}{text}restart: {{ jitter: 5s }}\n"),
     );
     dir.chmod("secretsd.yaml", 0o600);
     let ran = run(daemon(["--check-config", "--config"]).arg(file)).expect(0);
     assert!(
-        ran.stderr.contains("secretsd: warning: `restart-units`"),
+        ran.stderr
+            .contains("secretsd: warning: the return of the previous generation"),
         "{ran}"
     );
+}
+
+#[test]
+fn a_rollback_needs_a_generation_to_return_to() {
+    let one = "secrets: { a: { file: x, rollback: true, restart-units: [x.service] } }\n";
+    refused_after(one, "needs `keep-generations: 2`", "4:12");
+    let dir = Dir::new();
+    let file = dir.write(
+        "secretsd.yaml",
+        format!("{START}{one}keep-generations: 2\n"),
+    );
+    dir.chmod("secretsd.yaml", 0o600);
+    let ran = run(daemon(["--check-config", "--config"]).arg(file)).expect(0);
+    assert_eq!(ran.stderr, "", "{ran}");
+}
+
+#[test]
+fn credentials_name_units_and_secrets_that_there_are() {
+    let one = "secrets: { a: { file: x }, \"b/c\": { file: x } }\n";
+    for (text, says, place) in [
+        ("credentials: [a]\n", "mapping of units", "5:14"),
+        (
+            "credentials: { app: [a] }\n",
+            "no name of a service",
+            "5:16",
+        ),
+        (
+            "credentials: { x.timer: [a] }\n",
+            "no name of a service",
+            "5:16",
+        ),
+        ("credentials: { x.service: a }\n", "needs a list", "5:27"),
+        (
+            "credentials: { x.service: [b] }\n",
+            "no secret or template `b`",
+            "5:28",
+        ),
+        (
+            "credentials: { x.service: [a, a] }\n",
+            "is given twice",
+            "5:31",
+        ),
+        (
+            "credentials: { x.service: [b/c] }\n",
+            "cannot be the name",
+            "5:28",
+        ),
+        (
+            "credentials: { x.service: { .: a } }\n",
+            "cannot be the name",
+            "5:29",
+        ),
+    ] {
+        refused_after(&format!("{one}{text}"), says, place);
+    }
+    let dir = Dir::new();
+    let text = "credentials: { x.service: [a], \"y@.service\": { c: b/c, d: a }, z.service: }\n";
+    let file = dir.write("secretsd.yaml", format!("{START}{one}{text}"));
+    dir.chmod("secretsd.yaml", 0o600);
+    let ran = run(daemon(["--check-config", "--config"]).arg(file)).expect(0);
+    assert_eq!(ran.stderr, "", "{ran}");
 }
 
 #[test]

@@ -38,6 +38,7 @@ fn delivers_says_so_and_stops() {
             .contains("state       ok")
     );
 
+    assert!(machine.dir.exists("run/credentials"));
     let list = machine.ctl(&["list", "--json"]).expect(0).json();
     let entry = &list.as_array().unwrap()[0];
     assert_eq!(entry["name"], "db.yaml/password");
@@ -51,6 +52,7 @@ fn delivers_says_so_and_stops() {
         Some("first")
     );
     assert!(!machine.dir.exists("run/control"));
+    assert!(!machine.dir.exists("run/credentials"));
     let gone = machine.ctl(&["status"]).expect(2);
     assert!(gone.stderr.contains("hint:"), "{gone}");
 }

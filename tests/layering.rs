@@ -45,6 +45,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
         "delivery",
         "clock config error escape files identity limits open repository secret sops",
     ),
+    ("systemd", "error files secret"),
     ("output", "error escape secret"),
     ("manual", "error"),
     ("usage", "error"),
@@ -54,7 +55,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ),
     (
         "daemon",
-        "check clock config control delivery dropin error escape files harden identity limits manual open output rekey repository secret sops usage",
+        "check clock config control delivery dropin error escape files harden identity limits manual open output rekey repository secret sops systemd usage",
     ),
     (
         "ctl",

@@ -49,6 +49,7 @@ mod rekey;
 mod rollback;
 mod rules_differential;
 mod support;
+mod systemd;
 mod templates;
 mod terminal;
 mod unlock;

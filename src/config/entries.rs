@@ -1,9 +1,12 @@
 //! `secrets`, `templates`, `match` and `defaults`: what is delivered and as whose.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use super::{
-    Glob, Match, Place, Principal, SecretEntry, Settings, TemplateContent, TemplateEntry,
+    Glob, Grant, Match, Place, Principal, SecretEntry, Settings, TemplateContent, TemplateEntry,
     node::{Member, Node, Value},
     paths::{place_of, repository_file},
     reader::{Fields, Findings},
@@ -71,6 +74,7 @@ impl Defaults {
             early: false,
             restart_units: Vec::new(),
             reload_units: Vec::new(),
+            rollback: false,
             on_change: Vec::new(),
             accept_old: false,
         }
@@ -83,6 +87,7 @@ pub(super) struct Entries {
     pub(super) secrets: Vec<SecretEntry>,
     pub(super) templates: Vec<TemplateEntry>,
     pub(super) matches: Vec<Match>,
+    pub(super) grants: Vec<Grant>,
 }
 
 /// What entries are read against.
@@ -111,6 +116,11 @@ impl Entries {
                 continue;
             };
             let settings = settings(&fields, context, findings);
+            if let Some(member) = fields.member("early").filter(|_| settings.early) {
+                let hint = "name what is early in `secrets`, besides the rules";
+                warn_later(findings, &member.key_place, "early delivery by rules", hint);
+            }
+            no_way_back(&fields, &settings, findings);
             let Some(path) = fields.find("path") else {
                 findings.error(
                     &item.place,
@@ -191,6 +201,7 @@ impl Entries {
                 continue;
             };
             let settings = settings(&fields, context, findings);
+            no_way_back(&fields, &settings, findings);
             let (location, link) = place_of(member, &fields, context, findings);
             let environment = match fields.find("environment") {
                 Some(node) => findings.flag(node, "environment").unwrap_or_default(),
@@ -275,6 +286,34 @@ impl Entries {
         }
     }
 
+    /// Checks that there is a generation to return to.
+    pub(super) fn check_rollback(&self, keep: usize, findings: &mut Findings) {
+        for entry in self.secrets.iter().filter(|entry| entry.settings.rollback) {
+            if keep < 2 {
+                let error = entry.place.error(
+                    "config-value",
+                    format!("`rollback` of `{}` needs `keep-generations: 2`", entry.name),
+                );
+                findings.errors.push(error);
+            }
+            if entry.settings.restart_units.is_empty() {
+                let warning = entry.place.error(
+                    "no-effect",
+                    format!(
+                        "`rollback` of `{}` means nothing without `restart-units`",
+                        entry.name
+                    ),
+                );
+                findings.warnings.push(warning);
+            }
+        }
+    }
+
+    /// The names of everything that is delivered.
+    pub(super) fn names(&self) -> BTreeSet<&str> {
+        self.outputs().map(|(name, ..)| name).collect()
+    }
+
     fn outputs(&self) -> impl Iterator<Item = (&str, &str, Option<&Path>, &Place)> {
         let secrets = self.secrets.iter().map(|e| {
             (
@@ -331,26 +370,17 @@ fn settings(fields: &Fields<'_>, context: &Context<'_>, findings: &mut Findings)
     {
         settings.mode = mode;
     }
-    if let Some(member) = fields.member("early") {
-        settings.early = findings.flag(&member.node, "early").unwrap_or_default();
-        if settings.early {
-            warn_later(
-                findings,
-                &member.key_place,
-                "early delivery",
-                "it is delivered together with the others",
-            );
-        }
-    }
-    if let Some(member) = fields.member("rollback")
-        && findings.flag(&member.node, "rollback") == Some(true)
+    if let Some(early) = fields
+        .find("early")
+        .and_then(|node| findings.flag(node, "early"))
     {
-        warn_later(
-            findings,
-            &member.key_place,
-            "the return of the previous generation",
-            "nothing returns to its previous value",
-        );
+        settings.early = early;
+    }
+    if let Some(rollback) = fields
+        .find("rollback")
+        .and_then(|node| findings.flag(node, "rollback"))
+    {
+        settings.rollback = rollback;
     }
     if let Some(accept_old) = fields
         .find("accept-old")
@@ -371,20 +401,20 @@ fn settings(fields: &Fields<'_>, context: &Context<'_>, findings: &mut Findings)
                 findings.error(&member.node.place, "config-value", message);
             }
         }
-        if !units.is_empty() {
-            let instead = "until then use `on-change` or a path unit";
-            warn_later(
-                findings,
-                &member.key_place,
-                &format!("`{key}` (nothing is restarted or reloaded yet)"),
-                instead,
-            );
-        }
     }
     if let Some(node) = fields.find("on-change") {
         settings.on_change = findings.command(node, "on-change");
     }
     settings
+}
+
+/// Only a value of `secrets` can be rejected by itself.
+fn no_way_back(fields: &Fields<'_>, settings: &Settings, findings: &mut Findings) {
+    if let Some(member) = fields.member("rollback").filter(|_| settings.rollback) {
+        let what = "the return of the previous generation for templates and by rules";
+        let hint = "write `rollback` at the entries of `secrets`";
+        warn_later(findings, &member.key_place, what, hint);
+    }
 }
 
 fn warn_later(findings: &mut Findings, place: &Place, what: &str, hint: &str) {

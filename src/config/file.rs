@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Config, Deliver, IdentitySource, Layout, Log, LogFormat, LogLevel, Place, PluginSettings,
-    Rekey, Socket, Unlock, Watch,
+    Rekey, Socket, Unlock, Watch, credentials,
     entries::{Context, Defaults, Entries},
     include::included,
     node::{self, Node},
@@ -175,12 +175,15 @@ pub(crate) fn for_repository(
         matches: Vec::new(),
         secrets: Vec::new(),
         templates: Vec::new(),
+        credentials: Vec::new(),
         rollback_guard: false,
+        restart_jitter: Duration::ZERO,
         rekey: Rekey::default(),
         watch: default_watch(),
         log: default_log(),
         limits: Limits::default(),
         warnings: Vec::new(),
+        is_early: false,
         runtime_directory,
     };
     if !usable_runtime_directory(&config.runtime_directory) {
@@ -265,15 +268,15 @@ fn resolve(
     let mut limits = Limits::default();
     let mut rekeying = Rekey::default();
     let mut unlocking = Unlock::default();
+    let mut jitter = Duration::ZERO;
     for member in fields.all() {
         let node = &member.node;
         match member.key.as_str() {
-            "credentials" => sections::refuse_later(member, findings),
             "limits" => sections::limits(node, findings, &mut limits),
             "log" => sections::log(node, findings, &mut log),
             "metrics" => sections::metrics(node, findings),
             "rekey" => rekeying = rekey::rekey(node, repository.as_deref(), findings),
-            "restart" => sections::restart(node, findings),
+            "restart" => jitter = sections::restart(node, findings),
             "unlock" => unlocking = unlock::unlock(node, findings),
             "watch" => sections::watch(node, findings, &mut watch),
             _ => {}
@@ -319,6 +322,8 @@ fn resolve(
         }
     }
     entries.check(findings);
+    entries.check_rollback(keep.unwrap_or(1), findings);
+    credentials::check(&entries.grants, &entries.names(), deliver, findings);
 
     Some(Config {
         files,
@@ -340,12 +345,15 @@ fn resolve(
         matches: entries.matches,
         secrets: entries.secrets,
         templates: entries.templates,
+        credentials: entries.grants,
         rollback_guard: guard.unwrap_or(false),
+        restart_jitter: jitter,
         rekey: rekeying,
         watch,
         log,
         limits,
         warnings: Vec::new(),
+        is_early: false,
         repository,
         runtime_directory,
     })
@@ -366,6 +374,9 @@ fn read_entries(
     if let Some(node) = fields.find("templates") {
         entries.read_templates(node, context, findings);
     }
+    if let Some(node) = fields.find("credentials") {
+        credentials::read(node, &mut entries.grants, findings);
+    }
 }
 
 fn include(
@@ -385,9 +396,6 @@ fn include(
     let Some(fields) = findings.fields(&root, "an included file", &INCLUDE_KEYS) else {
         return;
     };
-    if let Some(member) = fields.member("credentials") {
-        sections::refuse_later(member, findings);
-    }
     if let Some(member) = fields
         .member("match")
         .filter(|_| deliver == Deliver::Configured)

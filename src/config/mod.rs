@@ -7,6 +7,7 @@
 //! [`load`] reads a file and its includes, [`for_repository`] is the form without a file. Nothing here opens a key or
 //! looks a user up: owners stay as they are written until they are needed.
 
+mod credentials;
 mod entries;
 mod file;
 mod glob;
@@ -27,6 +28,7 @@ use crate::{
     sops::format::Format,
 };
 
+pub(crate) use credentials::Grant;
 pub(crate) use file::{Surroundings, default_file, for_repository, load};
 pub(crate) use glob::Glob;
 pub(crate) use paths::{generations_directory, unsafe_part, unsafe_path};
@@ -65,14 +67,31 @@ pub(crate) struct Config {
     pub(crate) secrets: Vec<SecretEntry>,
     /// In the order of the files.
     pub(crate) templates: Vec<TemplateEntry>,
+    /// Who may have what over the credentials socket.
+    pub(crate) credentials: Vec<Grant>,
     /// Old or copied content is delivered only where an entry says `accept-old: true`; it is reported always.
     pub(crate) rollback_guard: bool,
+    /// Restarts and reloads of units are put off by a random time up to this, so that a fleet does not restart at once.
+    pub(crate) restart_jitter: Duration,
     pub(crate) rekey: Rekey,
     pub(crate) watch: Watch,
     pub(crate) log: Log,
     pub(crate) limits: Limits,
     /// What the reader of the configuration should know although it is accepted.
     pub(crate) warnings: Vec<Error>,
+    /// Whether only what is early is in it.
+    pub(crate) is_early: bool,
+}
+
+impl Config {
+    /// What is to be delivered before users are made, and nothing else.
+    pub(crate) fn into_early(mut self) -> Self {
+        self.deliver = Deliver::Configured;
+        self.secrets.retain(|entry| entry.settings.early);
+        self.templates.retain(|entry| entry.settings.early);
+        self.is_early = true;
+        self
+    }
 }
 
 /// The control socket.
@@ -223,10 +242,12 @@ pub(crate) struct Settings {
     pub(crate) mode: u32,
     /// To be delivered before users are made.
     pub(crate) early: bool,
-    /// For a later release: units to restart after the switch.
+    /// Units to restart after the switch: services, sockets, timers and paths.
     pub(crate) restart_units: Vec<String>,
-    /// For a later release: units to reload after the switch.
+    /// Units to reload after the switch.
     pub(crate) reload_units: Vec<String>,
+    /// The previous value returns when a unit fails after its restart.
+    pub(crate) rollback: bool,
     /// A program and its arguments, run when the content has changed.
     pub(crate) on_change: Vec<String>,
     /// Old or copied content is fine here, also with the rollback guard.

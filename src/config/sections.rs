@@ -229,24 +229,13 @@ pub(super) fn limits(node: &Node, findings: &mut Findings, limits: &mut Limits) 
     }
 }
 
-/// `restart`: nothing is restarted yet, so there is nothing to spread over time.
-pub(super) fn restart(node: &Node, findings: &mut Findings) {
-    let Some(fields) = findings.fields(node, "`restart`", &["jitter"]) else {
-        return;
-    };
-    let Some(node) = fields.find("jitter") else {
-        return;
-    };
-    if findings
-        .duration(node, "restart.jitter")
-        .is_some_and(|jitter| !jitter.is_zero())
-    {
-        findings.later(
-            &node.place,
-            "spreading restarts over time",
-            "remove the line or write `jitter: 0s`",
-        );
-    }
+/// `restart`: the longest time that restarts are put off by.
+pub(super) fn restart(node: &Node, findings: &mut Findings) -> Duration {
+    let fields = findings.fields(node, "`restart`", &["jitter"]);
+    let jitter = fields.as_ref().and_then(|fields| fields.find("jitter"));
+    jitter
+        .and_then(|node| findings.duration(node, "restart.jitter"))
+        .unwrap_or_default()
 }
 
 /// `metrics`: an empty file name means none.
@@ -267,18 +256,4 @@ pub(super) fn metrics(node: &Node, findings: &mut Findings) {
             "remove the section; `secretsctl status --json` tells the state",
         );
     }
-}
-
-/// `credentials` has no part that could be kept.
-pub(super) fn refuse_later(member: &Member, findings: &mut Findings) {
-    if matches!(&member.node.value, Value::Null)
-        || matches!(&member.node.value, Value::Map(m) if m.is_empty())
-    {
-        return;
-    }
-    findings.later(
-        &member.key_place,
-        "serving credentials to systemd",
-        "let units read the delivered files, or `LoadCredential=NAME:/run/secrets/NAME`",
-    );
 }

@@ -8,7 +8,7 @@ use std::{
     fs::{self, File, OpenOptions, Permissions},
     io,
     os::{
-        fd::AsFd as _,
+        fd::{AsFd as _, BorrowedFd},
         unix::{
             fs::{
                 DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _,
@@ -30,14 +30,21 @@ const PATH_LENGTH: usize = 107;
 /// Name of the socket inside the private directory.
 const NEW: &str = "new";
 
-/// A listening control socket. Dropping it removes the socket, unless somebody else's is there by now.
+/// A listening control socket. Dropping one that we bound removes it, unless somebody else's is there by now.
 #[derive(Debug)]
 pub(crate) struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
+    readers: Readers,
+    /// Absent where the socket is the service manager's.
+    bound: Option<Bound>,
+}
+
+/// What we know of a socket that we bound.
+#[derive(Debug)]
+struct Bound {
     /// Device and inode of the socket.
     identity: (u64, u64),
-    readers: Readers,
     /// Held as long as the socket is.
     _lock: File,
 }
@@ -73,9 +80,37 @@ impl ControlSocket {
         Ok(Self {
             listener,
             path: path.to_owned(),
-            identity,
             readers,
-            _lock: lock,
+            bound: Some(Bound {
+                identity,
+                _lock: lock,
+            }),
+        })
+    }
+
+    /// Takes over a socket that the service manager opened at `path`, and opens it to `readers`.
+    pub(crate) fn adopt(listener: UnixListener, path: &Path, readers: Readers) -> Result<Self> {
+        let address = listener.local_addr().ok();
+        let found = address.as_ref().and_then(|address| address.as_pathname());
+        if found != Some(path) {
+            let found = found.unwrap_or(Path::new("another place")).display();
+            return Err(failure(
+                path,
+                format!("the service manager opened the control socket at {found}, which is not `socket.path`"),
+            )
+            .with_hint("let ListenStream= of secretsd.socket and `socket.path` be the same"));
+        }
+        open_to(readers, rustix::fs::CWD, path).map_err(|error| {
+            failure(
+                path,
+                format!("cannot open the control socket to its readers: {error}"),
+            )
+        })?;
+        Ok(Self {
+            listener,
+            path: path.to_owned(),
+            readers,
+            bound: None,
         })
     }
 
@@ -89,8 +124,9 @@ impl ControlSocket {
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
+        let Some(bound) = &self.bound else { return };
         let is_ours = fs::symlink_metadata(&self.path)
-            .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity);
+            .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == bound.identity);
         if is_ours {
             // What cannot be removed is a stale socket, which the next start replaces.
             let _ = fs::remove_file(&self.path);
@@ -186,20 +222,24 @@ fn bind_aside(
         rustix::fd::AsRawFd::as_raw_fd(&handle)
     );
     let listener = UnixListener::bind(new)?;
-    let handle = handle.as_fd();
-    let mode = match readers {
-        Readers::Group(gid) => {
-            let gid = Gid::from_raw(gid);
-            rustix::fs::chownat(handle, NEW, None, Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
-            0o660
-        }
-        Readers::Nobody => 0o600,
-    };
-    rustix::fs::chmodat(handle, NEW, Mode::from_raw_mode(mode), AtFlags::empty())?;
+    open_to(readers, handle.as_fd(), Path::new(NEW))?;
     let new = aside.path().join(NEW);
     let metadata = fs::symlink_metadata(&new)?;
     fs::rename(&new, path)?;
     Ok((listener, (metadata.dev(), metadata.ino())))
+}
+
+/// Gives the socket `name` in `directory` its group and mode.
+fn open_to(readers: Readers, directory: BorrowedFd<'_>, name: &Path) -> rustix::io::Result<()> {
+    let mode = match readers {
+        Readers::Group(gid) => {
+            let gid = Gid::from_raw(gid);
+            rustix::fs::chownat(directory, name, None, Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+            0o660
+        }
+        Readers::Nobody => 0o600,
+    };
+    rustix::fs::chmodat(directory, name, Mode::from_raw_mode(mode), AtFlags::empty())
 }
 
 fn in_use(path: &Path) -> Error {

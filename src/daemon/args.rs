@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(name = "secretsd", version, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes with --once: 0 all delivered, 1 some degraded, 2 nothing delivered. With --check-config: 0 it \
+    after_help = "Exit codes with --once and --early: 0 all delivered, 1 some degraded, 2 nothing delivered. With --check-config: 0 it \
                   can be used, 1 it names users or groups that do not exist here, 2 it cannot be used."
 )]
 pub(crate) struct Arguments {
@@ -24,6 +24,10 @@ pub(crate) struct Arguments {
     /// Deliver once and exit; what is delivered stays
     #[arg(long)]
     pub(crate) once: bool,
+
+    /// As --once, for what has `early: true` alone: before users are made
+    #[arg(long, conflicts_with_all = ["once", "check_config", "remove_on_exit", "repository"])]
+    pub(crate) early: bool,
 
     /// Read the configuration and exit; no key is opened
     #[arg(long, conflicts_with_all = ["once", "repository"])]

@@ -1,5 +1,5 @@
-//! What happens after a switch: `on-change` commands; and after a re-key: the `on-rekey` command. Restarting units will be
-//! one more [`AfterSwitch`].
+//! What happens after a switch: `on-change` commands; and after a re-key: the `on-rekey` command. Restarting units is
+//! another [`AfterSwitch`], in [`units`](super::units).
 //!
 //! Commands run one after another, each in a process group of its own, with a time limit and without our environment. A
 //! command that waits already is not queued twice, so that the queue never grows beyond the configuration. What a command
@@ -53,6 +53,21 @@ pub(super) struct Rekeyed<'a> {
 pub(super) struct Switched<'a> {
     /// Commands of the secrets and templates whose content changed, in the order of their names.
     pub(super) on_change: Vec<&'a [String]>,
+    /// What has changed (content, owner or mode) and has units.
+    pub(super) units: Vec<Affected<'a>>,
+    /// The number of the generation in place.
+    pub(super) generation: u64,
+    /// The longest time that units may be put off by.
+    pub(super) jitter: Duration,
+}
+
+/// A secret or template that has changed, and the units that use it.
+pub(super) struct Affected<'a> {
+    pub(super) name: &'a str,
+    pub(super) restart: &'a [String],
+    pub(super) reload: &'a [String],
+    /// Whether the value before returns when a unit fails.
+    pub(super) rollback: bool,
 }
 
 /// A command, and where it runs.

@@ -4,6 +4,7 @@
 //! connections to the control socket see copies of the state ([`state`]). While nothing changes, nothing wakes.
 
 mod args;
+mod grants;
 mod hooks;
 mod log;
 mod once;
@@ -14,6 +15,7 @@ mod serve;
 mod service;
 mod signals;
 mod state;
+mod units;
 mod unlock;
 mod watch;
 mod worker;
@@ -63,6 +65,8 @@ pub fn main() -> ExitCode {
         once::check(&source, &mut output)
     } else if arguments.once {
         once::deliver(&source, &mut output)
+    } else if arguments.early {
+        once::deliver_early(&source, &mut output)
     } else {
         serve::serve(source, arguments.remove_on_exit, &mut output)
     };

@@ -17,15 +17,34 @@ const NAMED: usize = 4;
 /// Delivers once.
 pub(super) fn deliver(source: &Source, output: &mut Output) -> Result<Outcome> {
     let config = load(source, output)?;
-    let mut delivery = Delivery::open(&config)?;
+    let delivery = Delivery::open(&config)?;
+    deliver_to(delivery, &config, output)
+}
+
+/// Delivers once what is early. Where everything has been delivered already, that stays.
+pub(super) fn deliver_early(source: &Source, output: &mut Output) -> Result<Outcome> {
+    let config = load(source, output)?.into_early();
+    if config.secrets.is_empty() && config.templates.is_empty() {
+        output.line("nothing is early")?;
+        return Ok(Outcome::Fine);
+    }
+    let delivery = Delivery::open(&config)?;
+    if delivery.has_last_good() && !delivery.is_early() {
+        output.line("everything has been delivered already")?;
+        return Ok(Outcome::Fine);
+    }
+    deliver_to(delivery, &config, output)
+}
+
+fn deliver_to(mut delivery: Delivery, config: &Config, output: &mut Output) -> Result<Outcome> {
     for warning in delivery.warnings() {
         output.warning(&warning);
     }
-    let identities = identities(&config, with_terminal(plugins(&config)));
+    let identities = identities(config, with_terminal(plugins(config)));
     for problem in identities.problems() {
         output.warning(problem);
     }
-    let report = delivery.reconcile(&config, &identities)?;
+    let report = delivery.reconcile(config, &identities)?;
     for note in &report.notes {
         output.warning(note);
     }

@@ -13,12 +13,14 @@ use tokio::{
 };
 
 use super::{
-    hooks::{AfterSwitch, Commands, Rekeyed, Switched},
+    grants::granted,
+    hooks::{Affected, AfterSwitch, Commands, Rekeyed, Switched},
     log,
     retry::Retry,
     service::Service,
     signals::Signals,
     state,
+    units::{Back, Told, Troubles, Units},
     unlock::{self, Unlocks},
     watch::{CHECKOUT, Change},
     worker::{Outcome, Worker},
@@ -29,6 +31,7 @@ use crate::{
     delivery::Report,
     error::{Error, Result},
     identity::{Cancel, Kept},
+    systemd::credentials::Granted,
 };
 
 /// Requests of one kind that may wait to be noticed.
@@ -63,6 +66,8 @@ pub(super) struct Daemon {
     /// Name and cause of what is degraded.
     causes: BTreeMap<String, String>,
     shown: watch::Sender<Snapshot>,
+    /// For the credentials socket.
+    granted: watch::Sender<Granted>,
     reloads: mpsc::Receiver<ReloadRequest>,
     rekeys: mpsc::Receiver<RekeyRequest>,
     /// Waiting for the next job.
@@ -70,6 +75,12 @@ pub(super) struct Daemon {
     /// Waiting for the job that runs.
     served: Vec<ReloadRequest>,
     hooks: Vec<Box<dyn AfterSwitch>>,
+    /// With units, after a switch.
+    troubles: Troubles,
+    /// Units that have failed, and what is to return for them.
+    returning: Vec<Back>,
+    /// The one that the job that runs is for.
+    back: Option<Back>,
     service: Service,
     /// In use, also while a job runs.
     config: Arc<Config>,
@@ -93,10 +104,12 @@ impl Daemon {
         let (rekey, rekeys) = mpsc::channel(REQUESTS);
         let (unlock, unlocks) = mpsc::channel(REQUESTS);
         let (lock, locks) = mpsc::channel(REQUESTS);
-        let kept = worker.kept.clone();
+        let (kept, config) = (worker.kept.clone(), Arc::clone(&worker.config));
+        let (units, troubles) = Units::start();
         let daemon = Self {
             plugins: worker.plugins.clone(),
-            config: Arc::clone(&worker.config),
+            granted: watch::Sender::new(granted(&config, false)),
+            config,
             unlocks: Unlocks::new(kept.clone(), unlocks, locks),
             kept,
             worker: Some(worker),
@@ -113,7 +126,10 @@ impl Daemon {
             rekeys,
             asked: Vec::new(),
             served: Vec::new(),
-            hooks: vec![Box::new(Commands::start())],
+            hooks: vec![Box::new(Commands::start()), Box::new(units)],
+            troubles,
+            returning: Vec::new(),
+            back: None,
             service: Service::new(),
         };
         let handles = Handles {
@@ -124,6 +140,11 @@ impl Daemon {
             lock,
         };
         (daemon, handles)
+    }
+
+    /// Who may have what over the credentials socket, always as it stands.
+    pub(super) fn granted(&self) -> watch::Receiver<Granted> {
+        self.granted.subscribe()
     }
 
     /// Runs until it is told to stop. An error is about the first delivery, when there is nothing to keep.
@@ -152,6 +173,7 @@ impl Daemon {
                     self.note(Change::default(), Duration::ZERO);
                 }
                 Event::Stop => return Ok(()),
+                Event::Told(told) => self.tell_of_units(told),
                 Event::Unlock(event) => self.unlock(event),
                 Event::Watchdog => self.service.alive(),
             }
@@ -161,6 +183,7 @@ impl Daemon {
     /// Ends a job that runs. What was delivered stays, unless `remove`.
     pub(super) async fn stop(mut self, remove: bool) -> Result<()> {
         self.service.stopping();
+        self.troubles.finish().await;
         self.unlocks.cancel();
         if let Some(job) = self.job.take() {
             self.plugins.fire();
@@ -218,6 +241,7 @@ impl Daemon {
                 }
             }
             event = self.unlocks.next(is_idle) => Event::Unlock(event),
+            told = self.troubles.next() => Event::Told(told),
             () = sleep_until_some(due) => Event::Due,
             change = watched => Event::Changed(change),
             () = sleep_until_some(retry) => Event::Retry,
@@ -380,8 +404,14 @@ impl Daemon {
                 let mut snapshot = state::snapshot(&worker.config, &facts, &report);
                 state::rekeying(&mut snapshot, &worker.rekeying);
                 self.tell(&report, &snapshot.status.warnings);
+                // These were logged when they happened.
+                snapshot
+                    .status
+                    .warnings
+                    .extend(self.troubles.lines().cloned());
                 self.shown.send_replace(snapshot);
-                self.after_switch(&report);
+                self.after_switch(&report, worker.config.restart_jitter);
+                self.revive(&report);
                 if report.secrets.iter().any(is_passing) {
                     self.retry.failed();
                 } else {
@@ -406,11 +436,14 @@ impl Daemon {
                 self.answer(|| ReloadResult::Failed(error.clone()));
             }
         }
+        // Where nothing could return, the unit stays as it is.
+        self.back = None;
         self.is_first = false;
         self.show_rekeying(&mut worker);
         if let Some(answer) = answer {
             answer.send();
         }
+        self.granted.send_replace(granted(&worker.config, true));
         self.worker = Some(worker);
         self.service.ready(&self.shown.borrow().status);
         let listing = Arc::clone(&self.shown.borrow().listing);
@@ -418,27 +451,83 @@ impl Daemon {
         if !std::mem::take(&mut self.is_upkeep) {
             self.get_ready();
         }
+        self.go_back();
         Ok(())
     }
 
-    fn after_switch(&self, report: &Report) {
+    /// What is wrong with units stands among the warnings.
+    fn tell_of_units(&mut self, told: Vec<Told>) {
+        let old: HashSet<String> = self.troubles.lines().cloned().collect();
+        let returning = self.troubles.note(told);
+        self.returning.extend(returning);
+        let new = self.troubles.lines();
+        self.shown.send_modify(|snapshot| {
+            let warnings = &mut snapshot.status.warnings;
+            warnings.retain(|warning| !old.contains(warning));
+            warnings.extend(new.cloned());
+        });
+        self.go_back();
+    }
+
+    /// Starts the return of values that a unit has failed with.
+    fn go_back(&mut self) {
+        let Some(mut worker) = self.worker.take_if(|_| !self.returning.is_empty()) else {
+            return;
+        };
+        let back = self.returning.remove(0);
+        let (generation, secrets) = (back.generation, back.secrets.clone());
+        self.back = Some(back);
+        self.job = Some(tokio::task::spawn_blocking(move || {
+            let outcome = worker.go_back(generation, &secrets);
+            (worker, outcome)
+        }));
+    }
+
+    /// The values before are in place again.
+    fn revive(&mut self, report: &Report) {
+        let Some(back) = self.back.take() else { return };
+        let secrets = report.secrets.iter();
+        let users = secrets.filter(|secret| back.secrets.contains(&*secret.name));
+        let others = users
+            .flat_map(|secret| secret.restart_units.iter().cloned())
+            .collect();
+        self.troubles.revive(&back, &others);
+    }
+
+    fn after_switch(&self, report: &Report, jitter: Duration) {
         // On a first delivery nothing has changed: whoever uses the secrets has not been started.
         if report.is_first_generation() {
             return;
         }
-        let is_changed = |name: &str| {
-            let found = report
-                .changed
-                .binary_search_by(|changed| (**changed).cmp(name));
+        let is_in = |names: &[Arc<str>], name: &str| {
+            let found = names.binary_search_by(|other| (**other).cmp(name));
             found.is_ok()
         };
+        let is_changed = |name: &str| is_in(&report.changed, name);
         let secrets = report.secrets.iter();
         let switched = Switched {
             on_change: secrets
+                .clone()
                 .filter(|secret| !secret.on_change.is_empty())
                 .filter(|secret| is_changed(&secret.name))
                 .map(|secret| secret.on_change.as_slice())
                 .collect(),
+            units: secrets
+                .filter(|secret| {
+                    !secret.restart_units.is_empty() || !secret.reload_units.is_empty()
+                })
+                .filter(|secret| {
+                    is_changed(&secret.name) || is_in(&report.given_away, &secret.name)
+                })
+                .map(|secret| Affected {
+                    name: &secret.name,
+                    restart: &secret.restart_units,
+                    reload: &secret.reload_units,
+                    rollback: secret.rollback,
+                })
+                .collect(),
+            generation: report.generation,
+            jitter,
         };
         for hook in &self.hooks {
             hook.after_switch(&switched);
@@ -497,6 +586,7 @@ enum Event {
     Reload(ReloadRequest),
     Retry,
     Stop,
+    Told(Vec<Told>),
     Unlock(unlock::Event),
     Watchdog,
 }

@@ -1,6 +1,6 @@
 //! From the configuration to a running daemon.
 
-use std::{path::Path, time::Duration};
+use std::{os::unix::net::UnixListener, path::Path, time::Duration};
 
 use super::{args::Source, log, once, run::Daemon, worker::Worker};
 use crate::{
@@ -10,6 +10,10 @@ use crate::{
     error::{Error, Result},
     files::{self, Trust},
     output::{Outcome, Output},
+    systemd::{
+        activation::Passed,
+        credentials::{self, Bound, Credentials},
+    },
 };
 
 /// How long an idle thread for blocking work is kept: a burst of changes uses it again, then it must not cost memory.
@@ -19,6 +23,7 @@ const KEEP_THREAD: Duration = Duration::from_secs(2);
 pub(super) fn serve(source: Source, remove_on_exit: bool, output: &mut Output) -> Result<Outcome> {
     let config = once::load(&source, output)?;
     let log = log::start(config.log);
+    let passed = Passed::take()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // One job runs at a time.
@@ -28,12 +33,21 @@ pub(super) fn serve(source: Source, remove_on_exit: bool, output: &mut Output) -
         .map_err(|error| Error::new("internal", format!("cannot start the runtime: {error}")))?;
     let result = runtime.block_on(async {
         // Before anything is touched: a second daemon is refused here or by the lock on the runtime directory.
-        refuse_unsafe_way(&config.socket.path)?;
-        let socket = ControlSocket::bind(&config.socket.path, readers(&config)?)?;
+        let socket = control_socket(&config, passed.control)?;
         let worker = Worker::new(source, config, log)?;
+        let listener = credentials_socket(&worker.config, passed.credentials)?;
         let (mut daemon, handles) = Daemon::new(worker);
+        let credentials = match listener {
+            Some((listener, bound)) => {
+                Some((Credentials::start(listener, daemon.granted())?, bound))
+            }
+            None => None,
+        };
         server::start(&socket, handles)?;
         let result = daemon.run().await;
+        if let Some((credentials, _bound)) = credentials {
+            credentials.stop().await;
+        }
         // Nobody may still be told of a daemon that is going.
         drop(socket);
         result?;
@@ -42,6 +56,38 @@ pub(super) fn serve(source: Source, remove_on_exit: bool, output: &mut Output) -
     // A job that does not end must not keep the process.
     runtime.shutdown_background();
     result.map(|()| Outcome::Fine)
+}
+
+/// The one that the service manager has opened, where it has.
+fn control_socket(config: &Config, passed: Option<UnixListener>) -> Result<ControlSocket> {
+    let path = &config.socket.path;
+    let readers = readers(config)?;
+    match passed {
+        Some(listener) => ControlSocket::adopt(listener, path, readers),
+        None => {
+            refuse_unsafe_way(path)?;
+            ControlSocket::bind(path, readers)
+        }
+    }
+}
+
+/// The one that the service manager has opened; else one beside the control socket. Where no unit may have anything, it is no
+/// harm that there is none.
+fn credentials_socket(
+    config: &Config,
+    passed: Option<UnixListener>,
+) -> Result<Option<(UnixListener, Option<Bound>)>> {
+    if let Some(listener) = passed {
+        return Ok(Some((listener, None)));
+    }
+    match credentials::bind(&config.socket.path.with_file_name("credentials")) {
+        Ok((listener, bound)) => Ok(Some((listener, Some(bound)))),
+        Err(error) if config.credentials.is_empty() => {
+            tracing::debug!("{error}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The directory of the socket itself is judged where it is bound; here, who could replace it or what leads to it.

@@ -200,6 +200,19 @@ impl Worker {
         done
     }
 
+    /// Lets the generation before `current` return, without what `names` have now, and delivers the rest anew. Blocks.
+    pub(super) fn go_back(&mut self, current: u64, names: &BTreeSet<String>) -> Outcome {
+        if let Err(error) = self.delivery.go_back(current, names) {
+            log::error("nothing is rolled back", &error);
+            return Outcome::Same;
+        }
+        tracing::warn!(
+            generation = current,
+            "the previous generation is in place again"
+        );
+        self.reconcile()
+    }
+
     fn reconcile(&mut self) -> Outcome {
         self.rekeying.note();
         let reconciled = self.delivery.reconcile(&self.config, &self.identities);

@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     Inputs,
+    back::rejected,
     check::left_out,
     desired::{ByRules, Named, Unit, Wanted, source_of},
     state::FileRecord,
@@ -98,10 +99,11 @@ impl Work<'_> {
             } else {
                 leaves.find(&opened, key)
             };
+            let is_rejected = self.memory.rejected.get(&*wanted.name) == Some(&digest);
             contents.values.push(Value {
                 wanted: wanted.clone(),
                 source: Some(source_of(&digest, unit.format, key).into()),
-                content: value,
+                content: if is_rejected { Err(rejected()) } else { value },
             });
         }
         if let Some(by_rules) = &unit.by_rules {

@@ -22,6 +22,8 @@ struct Delta<F, O> {
     files: BTreeMap<String, Option<F>>,
     outputs: BTreeMap<Arc<str>, Option<O>>,
     degraded: BTreeMap<String, u64>,
+    #[serde(default)]
+    rejected: BTreeMap<String, String>,
 }
 
 /// Remembers `new` of generation `number`, given that `old` is remembered in full of generation `base`.
@@ -38,6 +40,7 @@ pub(super) fn write(
         files: difference(&old.files, &new.files),
         outputs: difference(&old.outputs, &new.outputs),
         degraded: new.degraded.clone(),
+        rejected: new.rejected.clone(),
     };
     // A switch to this number may have failed before; what it left in full would be preferred.
     Memory::remove(runtime, number)?;
@@ -55,6 +58,9 @@ pub(super) fn read(runtime: &Runtime, number: u64) -> Option<(Memory, u64)> {
     apply(&mut memory.files, delta.files);
     apply(&mut memory.outputs, delta.outputs);
     memory.degraded = delta.degraded;
+    memory.rejected = delta.rejected;
+    // It was written by a daemon, which delivers everything.
+    memory.is_early = false;
     Some((memory, delta.base))
 }
 

@@ -31,6 +31,9 @@ pub(super) struct Wanted {
     /// An error where there is no such user or group.
     pub(super) attributes: Result<Attributes, Box<Error>>,
     pub(super) on_change: Vec<String>,
+    pub(super) restart_units: Vec<String>,
+    pub(super) reload_units: Vec<String>,
+    pub(super) rollback: bool,
     /// Old or copied content is fine.
     pub(super) accept_old: bool,
 }
@@ -321,14 +324,16 @@ fn wanted(
         .unwrap_or_else(PoisonError::into_inner)
         .attributes(settings)
         .map_err(Box::new);
-    let (on_change, accept_old) = (settings.on_change.clone(), settings.accept_old);
     Wanted {
         name,
         location,
         link,
         attributes,
-        on_change,
-        accept_old,
+        on_change: settings.on_change.clone(),
+        restart_units: settings.restart_units.clone(),
+        reload_units: settings.reload_units.clone(),
+        rollback: settings.rollback,
+        accept_old: settings.accept_old,
     }
 }
 

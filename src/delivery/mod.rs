@@ -15,6 +15,7 @@
 //!
 //! No plaintext is kept in memory between two calls; what is remembered lies beside the secrets ([`state`]).
 
+mod back;
 mod base;
 mod by_rules;
 mod check;
@@ -131,6 +132,11 @@ impl Delivery {
     /// Whether an earlier run or reconciliation has left something that services can use.
     pub(crate) fn has_last_good(&self) -> bool {
         self.previous.is_some()
+    }
+
+    /// Whether what is in place was delivered before users were made, and the rest is still to come.
+    pub(crate) fn is_early(&self) -> bool {
+        self.memory.is_early
     }
 
     /// The link that services use.

@@ -123,7 +123,8 @@ impl Delivery {
         };
         outcome.notes.extend(notes);
         outcome.notes.extend(guard::notes(inputs, &outcome.files));
-        let first = self.previous.is_none();
+        // What was delivered before users were made was nobody's yet.
+        let first = self.previous.is_none() || (self.memory.is_early && !config.is_early);
         let mut report = Settling {
             runtime: &self.runtime,
             previous: &mut self.previous,

@@ -14,6 +14,8 @@ pub(crate) struct Report {
     pub(crate) generation: u64,
     /// Names whose content is new or another than before this reconciliation, sorted. For `on-change`.
     pub(crate) changed: Vec<Arc<str>>,
+    /// Names whose owner or mode is another than before, and not the content, sorted.
+    pub(crate) given_away: Vec<Arc<str>>,
     /// Names that were delivered before and are no more, sorted.
     pub(crate) removed: Vec<Arc<str>>,
     /// Every secret and template that should be delivered, sorted by name.
@@ -42,6 +44,12 @@ pub(crate) struct SecretState {
     pub(crate) since: SystemTime,
     /// What to run when it is in [`Report::changed`].
     pub(crate) on_change: Vec<String>,
+    /// Units to restart when content, owner or mode is another than before.
+    pub(crate) restart_units: Vec<String>,
+    /// Units to reload then.
+    pub(crate) reload_units: Vec<String>,
+    /// Whether the previous value returns when one of them fails.
+    pub(crate) rollback: bool,
 }
 
 /// How it stands with one secret.

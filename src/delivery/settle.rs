@@ -8,7 +8,9 @@ use std::{
 };
 
 use super::{
-    Inputs, delta,
+    Inputs,
+    back::REJECTED,
+    delta,
     draft::Draft,
     generation::Previous,
     links,
@@ -58,7 +60,8 @@ impl Settling<'_> {
                 }
             }
         }
-        let memory = self.remember(&mut outcome);
+        let mut memory = self.remember(&mut outcome);
+        memory.is_early = inputs.config.is_early;
         let draft = draft.filter(|_| self.is_new(&outcome, &memory));
         let old = std::mem::replace(self.memory, memory);
         if let Err(error) = self.put_in_place(draft, &old) {
@@ -118,6 +121,18 @@ impl Settling<'_> {
                 memory
                     .degraded
                     .insert(done.wanted.name.as_ref().to_owned(), since);
+            }
+            // While its file stays as it is.
+            if done
+                .cause
+                .as_ref()
+                .is_some_and(|cause| cause.code == REJECTED)
+            {
+                let name: &str = &done.wanted.name;
+                let rejected = self.memory.rejected.get_key_value(name);
+                memory
+                    .rejected
+                    .extend(rejected.map(|(name, digest)| (name.clone(), digest.clone())));
             }
         }
         // All at once: made one by one it would take twice the memory.
@@ -232,6 +247,15 @@ impl Settling<'_> {
         results.into_iter().collect()
     }
 
+    /// Whether owner, group or mode is another than before.
+    fn is_given_away(&self, location: &str, old: &Memory) -> bool {
+        let attributes = |memory: &Memory| {
+            let record = memory.outputs.get(location);
+            record.map(|record| record.attributes())
+        };
+        attributes(self.memory) != attributes(old)
+    }
+
     fn report(&self, mut outcome: Outcome, old: &Memory, generation: u64) -> Report {
         let mut report = Report {
             generation,
@@ -251,12 +275,15 @@ impl Settling<'_> {
                 wanted,
                 file,
                 since: in_place,
+                new_file,
                 new_content,
                 cause,
                 ..
             } = done;
             if new_content {
                 report.changed.push(Arc::clone(&wanted.name));
+            } else if new_file && self.is_given_away(&wanted.location, old) {
+                report.given_away.push(Arc::clone(&wanted.name));
             }
             report.locked |= cause.as_ref().is_some_and(|cause| cause.code == LOCKED);
             let (state, since) = match cause {
@@ -272,7 +299,6 @@ impl Settling<'_> {
                 None => (State::Delivered, in_place.unwrap_or(seconds(self.now))),
             };
             let since = UNIX_EPOCH + Duration::from_secs(since);
-            let on_change = wanted.on_change;
             report.secrets.push(SecretState {
                 name: wanted.name,
                 location: wanted.location,
@@ -280,10 +306,14 @@ impl Settling<'_> {
                 file,
                 state,
                 since,
-                on_change,
+                on_change: wanted.on_change,
+                restart_units: wanted.restart_units,
+                reload_units: wanted.reload_units,
+                rollback: wanted.rollback,
             });
         }
         report.changed.sort();
+        report.given_away.sort();
         report.removed.sort();
         report
             .secrets

@@ -42,6 +42,12 @@ pub(super) struct Memory {
     pub(super) outputs: BTreeMap<Arc<str>, Arc<OutputRecord>>,
     /// Since when a name is degraded, in seconds since 1970.
     pub(super) degraded: BTreeMap<String, u64>,
+    /// By name: the hash of the file whose value a unit failed with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) rejected: BTreeMap<String, String>,
+    /// Only what is early is in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_early: bool,
 }
 
 /// A file that was opened.

@@ -69,6 +69,8 @@ pub(crate) struct Identities {
     plugins: Plugins,
     /// What is wrong with sources that were found.
     problems: Vec<Error>,
+    /// Files that are used although every user can read them.
+    exposed: Vec<Error>,
     /// Places that were looked at and hold nothing.
     unused: Vec<String>,
     /// What others have unlocked.
@@ -164,6 +166,7 @@ impl Identities {
             list: Vec::new(),
             plugins,
             problems: Vec::new(),
+            exposed: Vec::new(),
             unused: Vec::new(),
             kept: Kept::default(),
         }
@@ -183,6 +186,11 @@ impl Identities {
     /// Which plugins run, and whom they ask.
     pub(crate) fn plugins(&self) -> &Plugins {
         &self.plugins
+    }
+
+    /// What is wrong with those that are used all the same.
+    pub(crate) fn exposed(&self) -> &[Error] {
+        &self.exposed
     }
 
     /// What is wrong with sources that could have held identities.

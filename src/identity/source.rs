@@ -82,7 +82,7 @@ impl Identities {
                 .and_then(|text| text::parse(&path.to_string_lossy(), text, Content::Any))
                 .map_err(|error| error.with_file(path))?;
             if let Some(error) = exposed(path, &found) {
-                identities.problems.push(error.with_file(path));
+                identities.exposed.push(error.with_file(path));
             }
             if found.is_empty() {
                 return Err(Error::new("invalid-identity", "the file holds no identity")
@@ -186,7 +186,7 @@ impl Identities {
             .map_err(|error| error.with_file(path));
         let exposed = found.as_ref().ok().and_then(|found| exposed(path, found));
         self.add_or_note(&name, found);
-        self.problems
+        self.exposed
             .extend(exposed.map(|error| error.with_file(path)));
     }
 

@@ -68,13 +68,14 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         Command::Check { open } => files::check(context, &identities, open)?,
         Command::Show { .. } => None,
     };
+    let problems = || identities.problems().iter().chain(identities.exposed());
     let output = &mut context.output;
     if output.is_json() {
         let list: Vec<_> = states
             .iter()
             .map(|(identity, state)| member(identity, state))
             .collect();
-        let problems: Vec<_> = identities.problems().iter().map(describe).collect();
+        let problems: Vec<_> = problems().map(describe).collect();
         output.json(&json!({
             "identities": list,
             "problems": problems,
@@ -100,7 +101,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
             files.show(output)?;
         }
         output.flush()?;
-        for problem in identities.problems() {
+        for problem in problems() {
             output.warning(problem);
         }
         if states.is_empty() {
@@ -116,7 +117,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         .iter()
         .any(|(_, state)| matches!(state, State::Locked(_)));
     let is_closed = files.is_some_and(|files| files.are_closed());
-    let found = states.is_empty() || locked || is_closed || !identities.problems().is_empty();
+    let found = states.is_empty() || locked || is_closed || problems().next().is_some();
     Ok(match args.command {
         Command::Show { .. } => Outcome::Fine,
         Command::Check { .. } => Outcome::findings_if(found),
