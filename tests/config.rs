@@ -318,9 +318,8 @@ fn what_unlocking_leaves_is_said_exactly() {
 
 #[test]
 fn what_a_later_release_brings_is_said() {
-    for (text, place) in [("metrics: { file: /run/m }\n", "4:18")] {
-        refused_after(text, "comes with a later release", place);
-    }
+    let text = "metrics: { file: /run/m }\n";
+    refused_after(text, "comes with a later release", "4:18");
     let dir = Dir::new();
     let text = "templates: { a: { content: x, rollback: true } }\nrekey: { mode: off }\nmetrics: { file: \"\" }\n";
     let file = dir.write(
