@@ -82,6 +82,44 @@ systemctl reload secretsd.service
     );
 }
 
+/// With the drop-in: the question passes the sandbox, and so does the answer of an agent.
+#[test]
+fn the_console_is_asked_for_a_passphrase_at_boot() {
+    let Some(container) = Container::new(
+        "the_console_is_asked_for_a_passphrase_at_boot",
+        "unlock: { prompt: systemd }\nsecrets:\n  good: { file: good.yaml, key: value }\n  \
+         sealed: { file: sealed.yaml, key: value }\n",
+    ) else {
+        return;
+    };
+    container.put("good.yaml", "value: good 1\n");
+    if !container.put_sealed("sealed.yaml", "value: sealed 1\n") {
+        return;
+    }
+    let drop_in = fs::read_to_string(source("contrib/systemd/drop-ins/ask-password.conf")).unwrap();
+    container.boot(&format!(
+        r#"
+install -m 600 /test/files/sealed /etc/secretsd/sealed.age
+sed -i 's/^  - age-key-file: key.txt/&\n  - age-key-file: sealed.age/' /etc/secretsd/secretsd.yaml
+mkdir -p /run/systemd/system/secretsd.service.d
+cat >/run/systemd/system/secretsd.service.d/ask-password.conf <<'EOF'
+{drop_in}
+EOF
+systemctl daemon-reload
+systemctl start secretsd.service
+grep -q 'good 1' /run/secrets/good
+[ ! -e /run/secrets/sealed ]
+question() {{ grep -l '^Message=Enter passphrase for /etc/secretsd/sealed.age' /run/systemd/ask-password/ask.*; }}
+eventually question
+socket=$(sed -n 's/^Socket=//p' "$(question)")
+printf 12345 | /lib/systemd/systemd-reply-password 1 "$socket"
+eventually grep -q 'sealed 1' /run/secrets/sealed
+eventually secretsctl status
+fails question
+"#
+    ));
+}
+
 #[test]
 fn a_command_in_the_sandbox_starts_a_unit() {
     let Some(container) = Container::new(

@@ -6,7 +6,10 @@ use std::{
     process::Command,
 };
 
-use crate::support::{AgeKey, Dir, Ran, Sops, install, is_root, not_run, run};
+use crate::{
+    identity::protected,
+    support::{AgeKey, Dir, Ran, Sops, install, is_root, not_run, run},
+};
 
 /// Longest time from the start to the end. It is a guard against waiting for ever, not a measure.
 const SECONDS: &str = "90";
@@ -112,6 +115,21 @@ impl Container {
     pub(super) fn prepare(&self, prepared: &str, name: &str, plain: &str) {
         let text = self.encrypted(name, plain);
         self.dir.write(format!("files/{prepared}"), text);
+    }
+
+    /// Encrypts `plain` into the repository for a key behind the passphrase `12345`, which becomes the prepared file
+    /// `sealed`. `false` where a peer is missing.
+    #[must_use]
+    pub(super) fn put_sealed(&self, name: &str, plain: &str) -> bool {
+        let key = AgeKey::generate(&self.dir, "operator");
+        let Some(sealed) = protected(&self.dir, &key) else {
+            return false;
+        };
+        self.dir.write("files/sealed", fs::read(sealed).unwrap());
+        let recipients = [key.recipient.as_str()];
+        let text = self.sops.encrypt(&self.dir, name, plain, &recipients, &[]);
+        self.dir.write(format!("root/srv/secrets/{name}"), text);
+        true
     }
 
     fn encrypted(&self, name: &str, plain: &str) -> Vec<u8> {
