@@ -277,3 +277,22 @@ fn a_key_that_every_user_can_read_is_not_used() {
         Some("hunter2")
     );
 }
+
+/// Whoever owns a delivered file may do with it what they like, and must not get at the daemon's memory by that.
+#[test]
+fn a_file_that_its_owner_has_made_enormous_is_replaced() {
+    let Some(mut machine) = Machine::new("a_file_that_its_owner_has_made_enormous_is_replaced")
+    else {
+        return;
+    };
+    machine.put("db.yaml", "password: hunter2\n");
+    machine.start();
+    let file = machine.dir.join("run/secrets/db.yaml/password");
+    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let enlarged = fs::OpenOptions::new().write(true).open(&file).unwrap();
+    enlarged.set_len(100 << 40).unwrap();
+    machine.put("db.yaml", "password: changed\n");
+    machine.expect_delivered("db.yaml/password", "changed");
+    machine.put("db.yaml", "password: hunter2\n");
+    machine.expect_delivered("db.yaml/password", "hunter2");
+}

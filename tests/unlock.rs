@@ -289,6 +289,29 @@ fn the_daemon_goes_on_while_somebody_is_asked() {
     assert_eq!(machine.delivered("op").as_deref(), Some("newest"));
 }
 
+/// Both ways: what is opened for an identity that is gone is not kept, and one identity's keys stay while another is unlocked.
+#[test]
+fn keys_of_an_identity_that_went_while_it_was_asked_for_are_not_kept() {
+    let test = "keys_of_an_identity_that_went_while_it_was_asked_for_are_not_kept";
+    let Some(mut locked) = Locked::new(test, SECRETS) else {
+        return;
+    };
+    locked.machine.start();
+    let machine = &locked.machine;
+    let done = locked.unlock(&[], |person| {
+        person.expect(PROMPT);
+        // Without the sealed identity.
+        machine.configure(SECRETS);
+        machine.ctl(&["reload"]);
+        person.enter(&format!("{PASSPHRASE}\r"));
+    });
+    drop(done);
+    crate::machine::eventually("nothing is asked", || {
+        machine.ctl(&["lock"]).text() == "0 data keys wiped\n"
+    });
+    assert_eq!(machine.delivered("op"), None);
+}
+
 #[test]
 fn once_is_for_one_delivery() {
     let more = format!("unlock: {{ keep: once }}\n{SECRETS}");

@@ -83,16 +83,29 @@ pub(crate) struct Daemon {
     pub(crate) lock: mpsc::Sender<LockRequest>,
 }
 
-/// Serves `socket` until the runtime ends.
+/// Serves `socket` until the process ends, on a thread of its own. Peers can pass on open files whose closing takes as long
+/// as they like (a connection that lingers, a file of FUSE), and the kernel closes them in the thread that reads or that
+/// lets go of the connection: deliveries must not wait for it.
 pub(crate) fn start(socket: &ControlSocket, daemon: Daemon) -> Result<()> {
-    let (listener, readers) = socket.listener().map_err(|error| {
+    let failed = |error: std::io::Error| {
         Error::new(
             "control-socket",
             format!("cannot serve the control socket: {error}"),
         )
-    })?;
-    tokio::spawn(accept(listener, readers, daemon));
-    Ok(())
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    let (listener, readers) = {
+        let _entered = runtime.enter();
+        socket.listener().map_err(failed)?
+    };
+    std::thread::Builder::new()
+        .name("control".to_owned())
+        .spawn(move || runtime.block_on(accept(listener, readers, daemon)))
+        .map(drop)
+        .map_err(failed)
 }
 
 async fn accept(listener: UnixListener, readers: Readers, daemon: Daemon) {

@@ -96,8 +96,30 @@ fn mount(base: &Path) -> rustix::io::Result<()> {
         .or_else(|_| rustix::mount::mount("secretsd", base, "ramfs", flags, c"mode=0751"))
 }
 
-/// Makes and mounts what [`Site`] asks for, and opens it locked.
-pub(super) fn site_directory(site: &Site) -> Result<(OwnedFd, FileSystem)> {
+/// A mount that is taken back when this is dropped, unless it is [kept](Self::keep): what it hides is in place again.
+#[derive(Default)]
+pub(super) struct Mounted(Option<PathBuf>);
+
+impl Mounted {
+    pub(super) fn keep(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        if let Some(base) = &self.0 {
+            let _ = rustix::mount::unmount(base, rustix::mount::UnmountFlags::DETACH);
+        }
+    }
+}
+
+/// Makes and mounts what [`Site`] asks for, and opens it locked. `look` is called when nobody else changes what is in place,
+/// and before anything is mounted over it.
+pub(super) fn site_directory<T>(
+    site: &Site,
+    look: impl FnOnce() -> Result<T>,
+) -> Result<(OwnedFd, FileSystem, Mounted, T)> {
     let failed =
         |error: std::io::Error| unusable(&site.base, format!("cannot be created: {error}"));
     fs::DirBuilder::new()
@@ -121,32 +143,34 @@ pub(super) fn site_directory(site: &Site) -> Result<(OwnedFd, FileSystem)> {
         _ => {
             // It is the same directory, as a rule, and one lock would wait for the other.
             drop(below);
-            return finish(site, directory, file_system);
+            check_owner(&site.base, &directory)?;
+            finish(site, &directory)?;
+            let looked = look()?;
+            return Ok((directory, file_system, Mounted::default(), looked));
         }
     };
     drop(directory);
+    let looked = look()?;
     mount_as(&base, wanted).map_err(|error| {
         unusable(
             &site.base,
             format!("cannot be mounted as {}: {error}", wanted.kind()),
         )
     })?;
-    let mounted = open_directory(&base)?;
-    let file_system = file_system_of(&mounted)?;
-    finish(site, mounted, file_system)
+    let mounted = Mounted(Some(base.clone()));
+    let directory = open_directory(&base)?;
+    let file_system = file_system_of(&directory)?;
+    finish(site, &directory)?;
+    Ok((directory, file_system, mounted, looked))
 }
 
-fn finish(
-    site: &Site,
-    directory: OwnedFd,
-    file_system: FileSystem,
-) -> Result<(OwnedFd, FileSystem)> {
-    lock_patiently(&directory, &site.base)?;
+fn finish(site: &Site, directory: &OwnedFd) -> Result<()> {
+    lock_patiently(directory, &site.base)?;
     if let Some((user, group)) = site.directories.owner() {
-        rustix::fs::fchown(&directory, user, group)
+        rustix::fs::fchown(directory, user, group)
             .map_err(|error| unusable(&site.base, format!("cannot get its owner: {error}")))?;
     }
-    Ok((directory, file_system))
+    Ok(())
 }
 
 fn mount_as(base: &Path, memory: MemoryKind) -> rustix::io::Result<()> {

@@ -268,7 +268,7 @@ impl<'r> Draft<'r> {
         if !previous.has(location, fingerprint, before) {
             return Ok(None);
         }
-        let Some(content) = previous.read(location) else {
+        let Some(content) = previous.read(location, fingerprint.size) else {
             return Ok(None);
         };
         let fingerprint = self.write(location, &content, now)?;

@@ -63,9 +63,10 @@ impl Previous {
         is_file(&status).then(|| describe(&status))
     }
 
-    /// The content of the file at `location`.
-    pub(super) fn read(&self, location: &str) -> Option<Secret> {
-        read(&self.directory, location).ok()
+    /// The content of the file at `location`, where it has no more than `most` bytes: whoever owns it may have made it as
+    /// large as they like.
+    pub(super) fn read(&self, location: &str, most: u64) -> Option<Secret> {
+        read(&self.directory, location, most).ok()
     }
 
     /// Whether the file at `location` holds `content`.
@@ -77,19 +78,21 @@ impl Previous {
     ) -> bool {
         fingerprint.size == content.len() as u64
             && self
-                .read(location)
+                .read(location, fingerprint.size)
                 .is_some_and(|old| old.expose() == content.expose())
     }
 }
 
-fn read(directory: &OwnedFd, location: &str) -> std::io::Result<Secret> {
+fn read(directory: &OwnedFd, location: &str, most: u64) -> std::io::Result<Secret> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::openat(directory, location, flags, Mode::empty())?;
     let status = rustix::fs::fstat(&file)?;
     if !is_file(&status) {
         return Err(std::io::ErrorKind::InvalidInput.into());
     }
-    let size = usize::try_from(status.st_size).unwrap_or(0);
+    let size = u64::try_from(status.st_size).unwrap_or(u64::MAX);
+    let size = usize::try_from(size).ok().filter(|_| size <= most);
+    let size = size.ok_or(std::io::ErrorKind::FileTooLarge)?;
     let mut buffer = vec![0; size];
     // Wiped on every way out, as it belongs to a secret from here on.
     let result = File::from(file).read_exact(&mut buffer);

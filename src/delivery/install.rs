@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Gid, Uid};
 
 use super::{
+    base::Mounted,
     draft::{Draft, Refused},
     generation::Attributes,
     links, removal,
@@ -83,18 +84,24 @@ pub(crate) struct NewLink {
 /// A site that is ready, and locked until this is dropped.
 pub(crate) struct Installer {
     runtime: Runtime,
+    mounted: Mounted,
 }
 
 impl Installer {
-    /// Checks that all links can be made, and then prepares the site.
-    pub(crate) fn open(site: &Site, links: &[NewLink]) -> Result<Self> {
+    /// Checks that all links can be made, and then prepares the site. `look` looks at what is in place, while nobody else
+    /// changes it. What is mounted over it is taken back unless a generation is installed.
+    pub(crate) fn open<T>(
+        site: &Site,
+        links: &[NewLink],
+        look: impl FnOnce() -> Result<T>,
+    ) -> Result<(Self, T)> {
         links::check_place(&site.link, &site.base)?;
         for link in links {
             links::check_place(&link.path, &link.target)?;
         }
         next_number(&site.link, &site.base)?;
-        let runtime = Runtime::at(site)?;
-        Ok(Self { runtime })
+        let (runtime, mounted, looked) = Runtime::at(site, look)?;
+        Ok((Self { runtime, mounted }, looked))
     }
 
     /// What the operator should know about the place of the secrets.
@@ -114,7 +121,7 @@ impl Installer {
     }
 
     /// Writes generation `number` and lets the link lead to it.
-    pub(crate) fn install(&self, number: u64, files: &[NewFile<'_>]) -> Result<()> {
+    pub(crate) fn install(&mut self, number: u64, files: &[NewFile<'_>]) -> Result<()> {
         let draft = Draft::create(&self.runtime)?;
         for file in files {
             let NewFile {
@@ -135,6 +142,8 @@ impl Installer {
             .and_then(|()| self.runtime.switch_to(number));
         if switched.is_err() {
             let _ = removal::remove(&self.runtime, number);
+        } else {
+            self.mounted.keep();
         }
         switched
     }

@@ -22,7 +22,7 @@ use rustix::{
 };
 
 use super::{
-    base::{check_disk, create_base, lock, memory_file_system, site_directory},
+    base::{Mounted, check_disk, create_base, lock, memory_file_system, site_directory},
     install::{Directories, Site},
     mounts::FileSystem,
 };
@@ -110,7 +110,10 @@ impl Runtime {
     }
 
     /// Prepares a place that is given in full: see [`Site`]. What is there already was looked at by the caller.
-    pub(super) fn at(site: &Site) -> Result<Self> {
+    pub(super) fn at<T>(
+        site: &Site,
+        look: impl FnOnce() -> Result<T>,
+    ) -> Result<(Self, Mounted, T)> {
         let unusable_link = |error: std::io::Error| {
             unusable(&site.link, format!("cannot become the link: {error}"))
         };
@@ -128,8 +131,8 @@ impl Runtime {
             .map_err(unusable_link)?;
         let parent = fs::canonicalize(parent).map_err(unusable_link)?;
         refuse_store(&parent, &site.link)?;
-        let (base_dir, file_system) = site_directory(site)?;
-        Ok(Self {
+        let (base_dir, file_system, mounted, looked) = site_directory(site, look)?;
+        let runtime = Self {
             link: site.link.clone(),
             base: site.base.clone(),
             base_dir,
@@ -142,7 +145,8 @@ impl Runtime {
                 path: parent.join(name),
             },
             mounted: false,
-        })
+        };
+        Ok((runtime, mounted, looked))
     }
 
     /// The number that the link leads to; absent when there is none yet.

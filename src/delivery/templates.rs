@@ -27,8 +27,8 @@ pub(super) struct Values {
 }
 
 struct Value {
-    /// Absent where there is no value, not even an old one.
-    location: Option<Arc<str>>,
+    /// And its size; absent where there is no value, not even an old one.
+    location: Option<(Arc<str>, u64)>,
     degraded: bool,
 }
 
@@ -36,7 +36,10 @@ impl Values {
     /// The secrets among `outputs`, read from `directory` when they are asked for.
     pub(super) fn new<'d>(directory: Previous, outputs: impl Iterator<Item = &'d Done>) -> Self {
         let value = |done: &Done| Value {
-            location: done.record.is_some().then(|| done.wanted.location.clone()),
+            location: done
+                .record
+                .as_ref()
+                .map(|record| (done.wanted.location.clone(), record.fingerprint().size)),
             degraded: done.cause.is_some(),
         };
         // What the configuration names goes before a file of the repository that happens to arrive at a path of this name.
@@ -74,8 +77,8 @@ impl Values {
         }
         let content = value
             .location
-            .as_deref()
-            .and_then(|location| self.directory.read(location));
+            .as_ref()
+            .and_then(|(location, size)| self.directory.read(location, *size));
         content.ok_or_else(|| depends_on(name))
     }
 }

@@ -46,17 +46,20 @@ pub(super) fn is_in_place(link: &Path) -> bool {
 pub(super) fn compare(path: &Path, content: &Secret) -> Result<Change> {
     match fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => return Ok(Change::Added),
+        // Whoever owns it may have made it as large as they like.
+        Ok(metadata) if metadata.len() != content.len() as u64 => return Ok(Change::Modified),
         Ok(_) => {}
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(Change::Added);
         }
         Err(error) => return Err(unreadable(path, &error)),
     }
-    let limit = ReadLimit::of_file(u64::MAX);
-    let old = files::read_regular(path, limit)?;
-    Ok(match old.expose() == content.expose() {
-        true => Change::None,
-        false => Change::Modified,
+    let limit = ReadLimit::of_file(content.len() as u64);
+    Ok(match files::read_regular(path, limit) {
+        Ok(old) if old.expose() == content.expose() => Change::None,
+        Ok(_) => Change::Modified,
+        Err(error) if error.code == "limit" => Change::Modified,
+        Err(error) => return Err(error),
     })
 }
 

@@ -16,6 +16,7 @@ use crate::{
     error::{Error, Result},
     files::{self, ReadLimit},
     identity::Identities,
+    limits::Limits,
     secret::Secret,
 };
 
@@ -63,6 +64,8 @@ impl<'m> Run<'m> {
         for file in &files {
             let name = file.entry.name.as_str();
             let kept = last_good.get(name).and_then(Option::as_ref);
+            // What its owner may have written must not get into what others trust.
+            let kept = kept.filter(|(_, attributes)| attributes.user == 0);
             let value = file.content.as_ref().or(kept.map(|(content, _)| content));
             if let Some(text) = placeholders.get(name) {
                 by_text.insert(text, Placeholder { text, name, value });
@@ -87,7 +90,8 @@ impl<'m> Run<'m> {
             return None;
         }
         let status = fs::metadata(&path).ok()?;
-        let content = files::read_regular(&path, ReadLimit::of_file(u64::MAX)).ok()?;
+        let content =
+            files::read_regular(&path, ReadLimit::of_file(Limits::default().file_size)).ok()?;
         let attributes = Attributes {
             user: status.uid(),
             group: status.gid(),
@@ -102,6 +106,14 @@ impl<'m> Run<'m> {
             // Nobody is known to whom the new value could be given.
             file.content = file.content.take().filter(|_| file.attributes.is_some());
             if let Some((content, attributes)) = self.last_good(&file.arrival.location) {
+                let is_trusted = attributes.user == 0
+                    || file
+                        .attributes
+                        .is_none_or(|now| now.user == attributes.user);
+                if file.content.is_none() && !is_trusted {
+                    // Its owner may have written it: it is nobody else's secret.
+                    continue;
+                }
                 file.content.get_or_insert(content);
                 file.attributes.get_or_insert(attributes);
             }

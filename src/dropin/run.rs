@@ -170,12 +170,11 @@ impl<'m> Run<'m> {
             },
         };
         let links = self.links(files);
-        let installer = Installer::open(&site, &links)?;
+        let look = || self.compare(files);
+        let (mut installer, comparison) = Installer::open(&site, &links, look)?;
         if let Some(warning) = installer.warning() {
             output.warning(&warning);
         }
-        // Only now nobody else changes what is in place.
-        let comparison = self.compare(files)?;
         let number = installer.next_number()?;
         installer.install(number, &new_files(files))?;
         // The new secrets are in place: what fails from here on keeps nothing else from being done.

@@ -48,13 +48,13 @@ impl Units {
                 Ok(())
             }
             (true, false) => {
-                systemctl("try-restart", &self.restart)?;
-                systemctl("try-reload-or-restart", &self.reload)
+                let restarted = systemctl("try-restart", &self.restart);
+                restarted.and(systemctl("try-reload-or-restart", &self.reload))
             }
             (false, dry) => {
                 let prefix = if dry { "dry-activation" } else { "activation" };
-                append(&format!("{prefix}-restart-list"), &self.restart)?;
-                append(&format!("{prefix}-reload-list"), &self.reload)
+                let noted = append(&format!("{prefix}-restart-list"), &self.restart);
+                noted.and(append(&format!("{prefix}-reload-list"), &self.reload))
             }
         }
     }

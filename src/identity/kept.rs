@@ -119,11 +119,11 @@ impl Kept {
         before - store.keys.len()
     }
 
-    /// Whether something is kept that other cards than these have opened.
-    pub(crate) fn has_of_cards_but(&self, there: &BTreeSet<u32>) -> bool {
+    /// The cards that have opened what is kept.
+    pub(crate) fn cards(&self) -> BTreeSet<u32> {
         let store = self.store();
-        let mut cards = store.keys.values().filter_map(|key| key.by.card);
-        cards.any(|card| !there.contains(&card))
+        let cards = store.keys.values().filter_map(|key| key.by.card);
+        cards.chain(store.pins.pins.keys().copied()).collect()
     }
 
     /// Wipes what cards have opened that are not in `there`, and their PINs; answers how many keys.

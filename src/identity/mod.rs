@@ -380,6 +380,8 @@ impl Identity {
     fn card(&self) -> Option<u32> {
         match &self.key {
             Key::Card(key) => Some(key.serial()),
+            // Of several, whichever: it is asked for after one has opened something.
+            Key::Sealed(sealed) => sealed.opened()?.iter().find_map(Self::card),
             _ => None,
         }
     }

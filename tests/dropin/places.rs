@@ -50,6 +50,24 @@ fn file_systems() {
         );
         assert_eq!(stage.sh("cat /run/secrets/plain").text(), "text");
     });
+    // What fails after the mount: `x` is a file and cannot be a directory.
+    let impossible = world.manifest(
+        &[
+            world.secret("x", "db.yaml", &json!({})),
+            world.secret("x/y", "db.yaml", &json!({})),
+        ],
+        &json!({}),
+    );
+    world.ours(
+        "another kind does not come on top of what it fails to replace",
+        |stage| {
+            stage.install(&tmpfs).expect(0);
+            let before = stage.tree();
+            stage.install(&impossible).expect(1);
+            assert_eq!(stage.tree(), before);
+            assert_eq!(stage.sh("cat /run/secrets/plain").text(), "text");
+        },
+    );
     let both = world.manifest(
         &[world.secret("pw", "db.yaml", &json!({ "key": "database/password", "path": "/run/secrets-for-users/pw" }))],
         &json!({ "secretsMountPoint": "/run/secrets-for-users.d", "symlinkPath": "/run/secrets-for-users" }),

@@ -35,8 +35,10 @@ pub(super) struct Unlocks {
     wanted: mpsc::Receiver<UnlockRequest>,
     locks: mpsc::Receiver<LockRequest>,
     asking: Option<Asking>,
-    /// A peer that waits until the daemon has taken back its own question.
+    /// A peer that waits until the daemon has taken back its own question, and that it has: it asks again where the peer
+    /// comes to nothing.
     waiting: Option<UnlockRequest>,
+    has_taken_back: bool,
     /// To be used by the next delivery.
     opened: Option<(Opened, Asker)>,
     /// Used by the delivery that runs.
@@ -83,6 +85,7 @@ impl Unlocks {
             locks,
             asking: None,
             waiting: None,
+            has_taken_back: false,
             opened: None,
             used: None,
             is_once: false,
@@ -134,6 +137,7 @@ impl Unlocks {
         {
             // Whoever comes by themselves is better than nobody knows whom.
             self.cancel();
+            self.has_taken_back = true;
             self.waiting = Some(request);
             return;
         }
@@ -234,6 +238,13 @@ impl Unlocks {
         let Some(Asking { asker, cancel, .. }) = self.asking.take() else {
             return;
         };
+        if cancel.is_fired() {
+            // One that was given while it was being locked.
+            self.kept.wipe_pins();
+        }
+        if std::mem::take(&mut self.has_taken_back) && !asker.is_daemon() && result.is_err() {
+            self.asked.clear();
+        }
         match result {
             Ok(_) if cancel.is_fired() || asker.is_gone() => {
                 asker.tell(Err(Error::new("interrupted", "interrupted")));
@@ -264,7 +275,12 @@ impl Unlocks {
             Keep::For(time) => std::time::Instant::now().checked_add(time),
         };
         self.is_once = config.unlock.keep == Keep::Once;
-        self.kept.keep(shares, until, all.as_ref());
+        // Since the person was asked the configuration may have become another.
+        let names: BTreeSet<String> = config.identities.iter().map(IdentitySource::name).collect();
+        let ours = shares
+            .into_iter()
+            .filter(|share| names.contains(&share.by.name));
+        self.kept.keep(ours.collect(), until, all.as_ref());
         self.used = Some((unlocked, asker));
     }
 
@@ -273,10 +289,12 @@ impl Unlocks {
         if std::mem::take(&mut self.is_once) {
             self.kept.wipe(|_| true);
         }
-        self.cards.set_watched(!ours.is_empty());
         self.ours = ours;
+        // Which card is behind a passphrase shows when it has opened something.
+        self.ours.extend(self.kept.cards());
+        self.cards.set_watched(!self.ours.is_empty());
         if config.unlock.keep == Keep::UntilRemoved
-            && self.kept.has_of_cards_but(self.cards.there())
+            && !self.kept.cards().is_subset(self.cards.there())
         {
             // It was used before the watch knew of it; whether it is there still, the news will say.
             self.cards.look_again();

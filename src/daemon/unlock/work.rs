@@ -106,7 +106,8 @@ impl Work {
             let files = files_to_unlock(config, &repository, &identities)?;
             let (mut closed, all) = self.closed(&repository, files, &identities);
             closed.retain(|closed| tried.get(&closed.file) != Some(&closed.wrapped));
-            opened.all = all;
+            // Files of identities that were not asked for are not among them.
+            opened.all = all.filter(|_| self.identity.is_none());
             if closed.is_empty() {
                 break;
             }
@@ -173,7 +174,16 @@ impl Work {
                 let owned = |group: Vec<&str>| group.into_iter().map(str::to_owned).collect();
                 let groups = groups.into_iter().map(owned).collect();
                 closed.push(Closed {
-                    ahead: to_look_ahead(&document),
+                    ahead: match self.kept() {
+                        Some(kept)
+                            if to_look_ahead(&document)
+                                .iter()
+                                .any(|wrapped| kept.find(&wrapped.enc).is_some()) =>
+                        {
+                            Vec::new()
+                        }
+                        _ => to_look_ahead(&document),
+                    },
                     file,
                     format,
                     wrapped,
@@ -202,13 +212,16 @@ impl Work {
         };
         tried.insert(file.to_owned(), wrapped(&document).collect());
         identities.set_purpose(file);
-        // More time for a key is given by whoever proves to have the identity again.
-        let kept = match self.config.unlock.keep {
+        unlock(&document, identities, self.kept())
+            .map_err(|error| error.with_file(&repository.root().join(file)))
+    }
+
+    /// What need not be opened. More time for a key is given by whoever proves to have the identity again.
+    fn kept(&self) -> Option<&Kept> {
+        match self.config.unlock.keep {
             Keep::For(_) => None,
             Keep::Once | Keep::UntilLock | Keep::UntilRemoved => Some(&self.kept),
-        };
-        unlock(&document, identities, kept)
-            .map_err(|error| error.with_file(&repository.root().join(file)))
+        }
     }
 
     fn read(

@@ -1,7 +1,7 @@
 //! The age plugin protocol, version 1, from the side of the program that asks: state machines `identity-v1` and
 //! `recipient-v1`. First everything is sent; then the plugin asks and answers, each of its commands gets one reply.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use age_core::{
     format::{FILE_KEY_BYTES, FileKey, Stanza, read},
@@ -47,14 +47,24 @@ pub(super) fn unwrap(
     session.process.send(request.expose())?;
 
     let mut file_keys: Vec<Option<FileKey>> = files.iter().map(|_| None).collect();
-    session.converse(|command| match command.tag.as_str() {
+    let ended = session.converse(|command| match command.tag.as_str() {
         "file-key" => {
             let number = command.args.first()?.parse::<usize>().ok()?;
-            *file_keys.get_mut(number)? = Some(key_of(&mut command.body)?);
+            let place = file_keys.get_mut(number).filter(|key| key.is_none())?;
+            *place = Some(key_of(&mut command.body)?);
             Some(())
         }
         _ => None,
-    })?;
+    });
+    match ended {
+        // What has come is worth having, whatever came of the rest.
+        Err(error)
+            if error.code != person::INTERRUPTED && file_keys.iter().any(Option::is_some) =>
+        {
+            return Ok((file_keys, true));
+        }
+        ended => ended?,
+    }
     if file_keys.iter().all(Option::is_none) {
         session.verdict()?;
     }
@@ -104,6 +114,7 @@ struct Session<'a> {
     process: Process,
     name: &'a str,
     person: &'a dyn Person,
+    limit: Duration,
     /// What the plugin reported as errors, the first of it.
     complaint: Option<String>,
     /// It asked for a person and there was none.
@@ -127,6 +138,7 @@ impl<'a> Session<'a> {
             process: Process::start(program, &[&argument], role, limit, cancel)?,
             name,
             person: plugins.person.as_ref(),
+            limit,
             complaint: None,
             nobody: false,
             interrupted: false,
@@ -163,7 +175,13 @@ impl<'a> Session<'a> {
                     Reply::Ok
                 }
                 _ => match handle(&mut command) {
-                    Some(()) => Reply::Ok,
+                    Some(()) => {
+                        // The limit is for one file, and no more are taken than were asked for.
+                        if command.tag == "file-key" {
+                            self.process.begin(self.limit);
+                        }
+                        Reply::Ok
+                    }
                     None => Reply::Unsupported,
                 },
             };

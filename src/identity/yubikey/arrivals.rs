@@ -43,7 +43,7 @@ fn follow(tell: &mut impl FnMut(&BTreeSet<u32>) -> bool) -> Result<(), pcsc::Err
     let context = Context::establish(Scope::System)?;
     let mut states = vec![ReaderState::new(PNP_NOTIFICATION(), State::UNAWARE)];
     let mut inside = BTreeMap::new();
-    let mut told = None;
+    let mut told: Option<BTreeSet<u32>> = None;
     loop {
         let names = match context.list_readers_owned() {
             Err(pcsc::Error::NoReadersAvailable) => Vec::new(),
@@ -82,11 +82,17 @@ fn follow(tell: &mut impl FnMut(&BTreeSet<u32>) -> bool) -> Result<(), pcsc::Err
             .filter_map(|inside| inside.serial.ok())
             .collect();
         let is_settled = !inside.values().any(Inside::is_unsettled);
-        if is_settled && told.as_ref() != Some(&cards) {
-            if !tell(&cards) {
+        // What is gone is told at once, also where another card may yet have come.
+        let now = match &told {
+            Some(told) if !is_settled => told.intersection(&cards).copied().collect(),
+            None if !is_settled => continue,
+            _ => cards,
+        };
+        if told.as_ref() != Some(&now) {
+            if !tell(&now) {
                 return Ok(());
             }
-            told = Some(cards);
+            told = Some(now);
         }
     }
 }
