@@ -20,7 +20,7 @@ use crate::{
     },
     delivery::{Delivery, Report},
     error::{Error, Result},
-    identity::{Cancel, Elsewhere, Identities, KeepPins, Kept, State},
+    identity::{Cancel, Identities, KeepPins, Kept, Nobody, State},
 };
 
 /// What the daemon owns.
@@ -390,7 +390,7 @@ fn keep_pins(config: &Config) -> KeepPins {
 
 fn identities(config: &Config, cancel: &Cancel, kept: &Kept) -> Identities {
     let plugins = once::plugins(config)
-        .with_person(Arc::new(Elsewhere))
+        .with_person(Arc::new(Nobody::YET))
         .with_cancel(cancel.clone());
     once::identities(config, plugins).with_kept(kept.clone())
 }

@@ -49,7 +49,7 @@ pub(crate) use ahead::WrappedFor;
 pub(crate) use ask_password::AskPassword;
 pub(crate) use devices::{Needs, cards, generate as generate_in_card, missing as missing_card};
 pub(crate) use kept::{KeepPins, Kept, Opener, Share, Wrapped, is_called};
-pub(crate) use person::{Answer, Elsewhere, INTERRUPTED, Person};
+pub(crate) use person::{Answer, INTERRUPTED, Nobody, Person};
 pub(crate) use pinentry::Pinentry;
 pub(crate) use plugin::Plugins;
 pub(crate) use process::Cancel;

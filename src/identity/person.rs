@@ -26,9 +26,12 @@ pub(crate) trait Person: Send + Sync {
 
     /// What to do where there is nobody to ask.
     fn otherwise(&self) -> &'static str {
-        "run the command on a terminal"
+        ON_A_TERMINAL
     }
 }
+
+/// What to do where there is nobody.
+const ON_A_TERMINAL: &str = "run the command on a terminal";
 
 /// What came of asking.
 pub(crate) enum Answer<T> {
@@ -70,30 +73,14 @@ pub(super) fn programs_answer(line: Result<Secret>) -> Answer<Secret> {
     }
 }
 
-/// Nobody can be asked: scripts, CI.
-pub(crate) struct Nobody;
+/// Nobody can be asked; what to do instead.
+pub(crate) struct Nobody(&'static str);
 
-/// Nobody can be asked by the daemon, until somebody comes.
-pub(crate) struct Elsewhere;
-
-impl Person for Elsewhere {
-    fn tell(&self, _: &str) {}
-
-    fn confirm(&self, _: &str, _: &str, _: Option<&str>) -> Answer<bool> {
-        Answer::Nobody
-    }
-
-    fn ask(&self, _: &str) -> Answer<Secret> {
-        Answer::Nobody
-    }
-
-    fn ask_secret(&self, _: &str) -> Answer<Secret> {
-        Answer::Nobody
-    }
-
-    fn otherwise(&self) -> &'static str {
-        "unlock it with secretsctl unlock"
-    }
+impl Nobody {
+    /// In scripts and CI.
+    pub(crate) const HERE: Self = Self(ON_A_TERMINAL);
+    /// By the daemon, until somebody comes.
+    pub(crate) const YET: Self = Self("unlock it with secretsctl unlock");
 }
 
 impl Person for Nobody {
@@ -109,6 +96,10 @@ impl Person for Nobody {
 
     fn ask_secret(&self, _: &str) -> Answer<Secret> {
         Answer::Nobody
+    }
+
+    fn otherwise(&self) -> &'static str {
+        self.0
     }
 }
 

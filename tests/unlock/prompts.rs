@@ -62,18 +62,21 @@ fn is_not_asked(machine: &Machine, what: &Path) {
     assert_eq!(question(what), None);
 }
 
-#[test]
-fn systemd_is_asked_once_for_what_is_locked() {
-    let test = "systemd_is_asked_once_for_what_is_locked";
+fn asking_systemd(test: &str) -> Option<Locked> {
     if !is_root() || !Path::new(REPLY).exists() {
         not_run(
             test,
             "only root may ask through systemd, and systemd must be installed",
         );
-        return;
+        return None;
     }
-    let more = format!("unlock: {{ prompt: systemd }}\n{SECRETS}");
-    let Some(mut locked) = Locked::new(test, &more) else {
+    Locked::new(test, &format!("unlock: {{ prompt: systemd }}\n{SECRETS}"))
+}
+
+#[test]
+fn systemd_is_asked_once_for_what_is_locked() {
+    let test = "systemd_is_asked_once_for_what_is_locked";
+    let Some(mut locked) = asking_systemd(test) else {
         return;
     };
     locked.machine.start();
@@ -104,15 +107,7 @@ fn systemd_is_asked_once_for_what_is_locked() {
 #[test]
 fn whoever_comes_takes_the_place_of_the_daemons_question() {
     let test = "whoever_comes_takes_the_place_of_the_daemons_question";
-    if !is_root() || !Path::new(REPLY).exists() {
-        not_run(
-            test,
-            "only root may ask through systemd, and systemd must be installed",
-        );
-        return;
-    }
-    let more = format!("unlock: {{ prompt: systemd }}\n{SECRETS}");
-    let Some(mut locked) = Locked::new(test, &more) else {
+    let Some(mut locked) = asking_systemd(test) else {
         return;
     };
     locked.machine.start();

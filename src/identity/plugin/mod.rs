@@ -53,7 +53,7 @@ impl Plugins {
             allow: Some(Vec::new()),
             strict: true,
             time_limit: TIME_LIMIT,
-            person: Arc::new(Nobody),
+            person: Arc::new(Nobody::HERE),
             cancel: Cancel::never(),
             cards: Arc::new(Cards::none()),
             kept: Kept::default(),
