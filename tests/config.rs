@@ -318,8 +318,6 @@ fn what_unlocking_leaves_is_said_exactly() {
 
 #[test]
 fn what_a_later_release_brings_is_said() {
-    let text = "metrics: { file: /run/m }\n";
-    refused_after(text, "comes with a later release", "4:18");
     let dir = Dir::new();
     let text = "templates: { a: { content: x, rollback: true } }\nrekey: { mode: off }\nmetrics: { file: \"\" }\n";
     let file = dir.write(

@@ -274,3 +274,48 @@ fn the_way_to_the_socket_must_be_safe() {
     }
     assert!(!machine.dir.join("run/open/new").exists());
 }
+
+#[test]
+fn metrics_tell_the_state_and_no_value() {
+    let Some(mut machine) = Machine::new("metrics_tell_the_state_and_no_value") else {
+        return;
+    };
+    machine.put("db.yaml", "password: hunter2\n");
+    let file = machine.dir.join("metrics/secretsd.prom");
+    machine.dir.write("metrics/keep", "");
+    let secrets =
+        "secrets:\n  db: { file: db.yaml, key: password }\n  gone: { file: gone.yaml, key: a }\n";
+    machine.configure(&format!(
+        "{secrets}metrics: {{ file: {} }}\n",
+        file.display()
+    ));
+    machine.start();
+    let read = || std::fs::read_to_string(&file).unwrap_or_default();
+    let page = machine.ctl(&["metrics"]).expect(0);
+    assert_eq!(page.text(), read());
+    for line in [
+        "# TYPE secretsd_state gauge",
+        "secretsd_state{state=\"degraded\"} 1",
+        "secretsd_state{state=\"ok\"} 0",
+        "secretsd_generation 1",
+        "secretsd_secrets 2",
+        "secretsd_degraded_secrets 1",
+        "secretsd_rekey_pending 0",
+    ] {
+        assert!(page.text().lines().any(|one| one == line), "{line}\n{page}");
+    }
+    let since = "secretsd_secret_since_timestamp_seconds{secret=\"db\",state=\"delivered\"} 1";
+    assert!(page.text().contains(since), "{page}");
+    assert!(!page.text().contains("hunter2"));
+    machine.put("gone.yaml", "a: b\n");
+    machine.expect_state("ok");
+    crate::machine::eventually("it is written again", || {
+        read().contains("secretsd_state{state=\"ok\"} 1")
+    });
+    // Nobody collects the state of a daemon that is gone, nor half a page.
+    machine.stop();
+    let left = std::fs::read_dir(machine.dir.join("metrics"))
+        .unwrap()
+        .count();
+    assert_eq!((left, file.exists()), (1, false));
+}

@@ -61,6 +61,9 @@ _secretsctl() {
             secretsctl,man)
                 cmd="secretsctl__subcmd__man"
                 ;;
+            secretsctl,metrics)
+                cmd="secretsctl__subcmd__metrics"
+                ;;
             secretsctl,pending)
                 cmd="secretsctl__subcmd__pending"
                 ;;
@@ -132,6 +135,9 @@ _secretsctl() {
                 ;;
             secretsctl__subcmd__help,man)
                 cmd="secretsctl__subcmd__help__subcmd__man"
+                ;;
+            secretsctl__subcmd__help,metrics)
+                cmd="secretsctl__subcmd__help__subcmd__metrics"
                 ;;
             secretsctl__subcmd__help,pending)
                 cmd="secretsctl__subcmd__help__subcmd__pending"
@@ -284,7 +290,7 @@ _secretsctl() {
 
     case "${cmd}" in
         secretsctl)
-            opts="-C -i -v -q -h -V --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help --version access approve check completion decrypt edit encrypt explain exposed host identity list lock man pending rekey reload set status unlock unset wait yubikey help"
+            opts="-C -i -v -q -h -V --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help --version access approve check completion decrypt edit encrypt explain exposed host identity list lock man metrics pending rekey reload set status unlock unset wait yubikey help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -832,7 +838,7 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__help)
-            opts="access approve check completion decrypt edit encrypt explain exposed host identity list lock man pending rekey reload set status unlock unset wait yubikey help"
+            opts="access approve check completion decrypt edit encrypt explain exposed host identity list lock man metrics pending rekey reload set status unlock unset wait yubikey help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1154,6 +1160,20 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__help__subcmd__man)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__help__subcmd__metrics)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2064,6 +2084,52 @@ _secretsctl() {
             return 0
             ;;
         secretsctl__subcmd__man)
+            opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yubikey)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        secretsctl__subcmd__metrics)
             opts="-C -i -v -q -h --directory --config-file --identity --yubikey --socket --json --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -178,6 +178,7 @@ pub(crate) fn for_repository(
         credentials: Vec::new(),
         rollback_guard: false,
         restart_jitter: Duration::ZERO,
+        metrics_file: None,
         rekey: Rekey::default(),
         watch: default_watch(),
         log: default_log(),
@@ -269,12 +270,13 @@ fn resolve(
     let mut rekeying = Rekey::default();
     let mut unlocking = Unlock::default();
     let mut jitter = Duration::ZERO;
+    let mut metrics_file = None;
     for member in fields.all() {
         let node = &member.node;
         match member.key.as_str() {
             "limits" => sections::limits(node, findings, &mut limits),
             "log" => sections::log(node, findings, &mut log),
-            "metrics" => sections::metrics(node, findings),
+            "metrics" => metrics_file = sections::metrics(node, findings),
             "rekey" => rekeying = rekey::rekey(node, repository.as_deref(), findings),
             "restart" => jitter = sections::restart(node, findings),
             "unlock" => unlocking = unlock::unlock(node, findings),
@@ -348,6 +350,7 @@ fn resolve(
         credentials: entries.grants,
         rollback_guard: guard.unwrap_or(false),
         restart_jitter: jitter,
+        metrics_file,
         rekey: rekeying,
         watch,
         log,

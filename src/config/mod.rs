@@ -73,6 +73,8 @@ pub(crate) struct Config {
     pub(crate) rollback_guard: bool,
     /// Restarts and reloads of units are put off by a random time up to this, so that a fleet does not restart at once.
     pub(crate) restart_jitter: Duration,
+    /// Where metrics are written for a collector.
+    pub(crate) metrics_file: Option<PathBuf>,
     pub(crate) rekey: Rekey,
     pub(crate) watch: Watch,
     pub(crate) log: Log,

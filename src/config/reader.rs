@@ -25,15 +25,6 @@ impl Findings {
         self.errors.push(place.error(code, message));
     }
 
-    /// Refuses what has a meaning only in a later release.
-    pub(super) fn later(&mut self, place: &Place, what: &str, hint: &str) {
-        let error = place.error(
-            "not-yet",
-            format!("{what} comes with a later release of secretsd"),
-        );
-        self.errors.push(error.with_hint(hint));
-    }
-
     /// The members of a mapping, all of whose keys must be among `known`. Null counts as an empty mapping.
     pub(super) fn fields<'n>(
         &mut self,

@@ -238,22 +238,12 @@ pub(super) fn restart(node: &Node, findings: &mut Findings) -> Duration {
         .unwrap_or_default()
 }
 
-/// `metrics`: an empty file name means none.
-pub(super) fn metrics(node: &Node, findings: &mut Findings) {
-    let Some(fields) = findings.fields(node, "`metrics`", &["file"]) else {
-        return;
-    };
-    let Some(node) = fields.find("file") else {
-        return;
-    };
-    if findings
-        .text(node, "metrics.file")
-        .is_some_and(|file| !file.is_empty())
-    {
-        findings.later(
-            &node.place,
-            "writing metrics",
-            "remove the section; `secretsctl status --json` tells the state",
-        );
+/// `metrics`: the file, of which an empty name means none.
+pub(super) fn metrics(node: &Node, findings: &mut Findings) -> Option<PathBuf> {
+    let fields = findings.fields(node, "`metrics`", &["file"])?;
+    let node = fields.find("file")?;
+    match findings.text(node, "metrics.file")? {
+        "" => None,
+        _ => findings.path(node, "metrics.file"),
     }
 }

@@ -10,6 +10,7 @@
 //! | [`calls`] | what calls mean, and the shape of replies |
 //! | [`codec`] | frames with limits on size and time |
 //! | [`incoming`] | bytes, and open files that the peer passes on |
+//! | [`metrics`] | what is shown, as a page for Prometheus |
 //! | [`peer`] | who is at the other end, and what that user may do |
 //! | [`socket`] | binding: a stale socket is replaced, a live one refused |
 //! | [`server`] | accept loop with limits in all and per user; one task per connection |
@@ -20,6 +21,7 @@ mod calls;
 pub(crate) mod client;
 mod codec;
 mod incoming;
+pub(crate) mod metrics;
 mod peer;
 pub(crate) mod protocol;
 pub(crate) mod server;

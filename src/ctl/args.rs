@@ -6,7 +6,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::{
     access, approve, check, completion, decrypt, edit, encrypt, explain, exposed, host, identity,
-    list, lock, man, pending, rekey, reload, set, status, unlock, unset, wait, yubikey,
+    list, lock, man, metrics, pending, rekey, reload, set, status, unlock, unset, wait, yubikey,
 };
 use crate::output::{Color, Settings, Verbosity};
 
@@ -46,6 +46,7 @@ pub(crate) enum Command {
     List(list::Args),
     Lock(lock::Args),
     Man(man::Args),
+    Metrics(metrics::Args),
     Pending(pending::Args),
     Rekey(rekey::Args),
     Reload(reload::Args),

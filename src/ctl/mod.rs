@@ -22,6 +22,7 @@ mod interrupt;
 mod list;
 mod lock;
 mod man;
+mod metrics;
 mod pending;
 mod rekey;
 mod reload;
@@ -97,6 +98,7 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<Outcome> {
         Command::List(args) => list::run(args, context),
         Command::Lock(args) => lock::run(args, context),
         Command::Man(args) => man::run(args, context),
+        Command::Metrics(args) => metrics::run(args, context),
         Command::Pending(args) => pending::run(args, context),
         Command::Rekey(args) => rekey::run(args, context),
         Command::Reload(args) => reload::run(args, context),

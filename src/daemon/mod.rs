@@ -7,6 +7,7 @@ mod args;
 mod grants;
 mod hooks;
 mod log;
+mod metrics;
 mod once;
 mod rekey;
 mod retry;

@@ -16,6 +16,7 @@ use super::{
     grants::granted,
     hooks::{Affected, AfterSwitch, Commands, Rekeyed, Switched},
     log,
+    metrics::Metrics,
     retry::Retry,
     service::Service,
     signals::Signals,
@@ -86,6 +87,7 @@ pub(super) struct Daemon {
     config: Arc<Config>,
     kept: Kept,
     unlocks: Unlocks,
+    metrics: Metrics,
 }
 
 /// Changes that are not taken up yet.
@@ -111,6 +113,7 @@ impl Daemon {
             granted: watch::Sender::new(granted(&config, false)),
             config,
             unlocks: Unlocks::new(kept.clone(), unlocks, locks),
+            metrics: Metrics::default(),
             kept,
             worker: Some(worker),
             job: None,
@@ -183,6 +186,7 @@ impl Daemon {
     /// Ends a job that runs. What was delivered stays, unless `remove`.
     pub(super) async fn stop(mut self, remove: bool) -> Result<()> {
         self.service.stopping();
+        self.metrics.remove();
         self.troubles.finish().await;
         self.unlocks.cancel();
         if let Some(job) = self.job.take() {
@@ -319,6 +323,12 @@ impl Daemon {
         let kept = &self.kept;
         self.shown
             .send_if_modified(|snapshot| state::kept(&mut snapshot.status.identities, kept));
+        self.write_metrics();
+    }
+
+    fn write_metrics(&mut self) {
+        let file = self.config.metrics_file.as_deref();
+        self.metrics.write(file, &self.shown.borrow());
     }
 
     fn begin_rekey(&mut self, request: RekeyRequest) {
@@ -446,6 +456,7 @@ impl Daemon {
         self.granted.send_replace(granted(&worker.config, true));
         self.worker = Some(worker);
         self.service.ready(&self.shown.borrow().status);
+        self.write_metrics();
         let listing = Arc::clone(&self.shown.borrow().listing);
         self.unlocks.ask(&self.config, &listing);
         if !std::mem::take(&mut self.is_upkeep) {
