@@ -349,6 +349,11 @@ fn an_identity_that_goes_away_is_told() {
     machine.replace("host.txt", "# nothing\n");
     machine.eventually("the file is empty", || state_of_identity() == "empty");
     machine.expect_state("degraded");
+    // Every user can read it, until it is taken away from them.
     machine.replace("host.txt", key);
+    machine.eventually("the file is refused", || {
+        state_of_identity() == "unreadable"
+    });
+    machine.dir.chmod("host.txt", 0o600);
     machine.expect_state("ok");
 }
