@@ -119,6 +119,13 @@ pub(crate) enum IdentitySource {
     YubiKey { serial: u32, slot: u8 },
 }
 
+impl Config {
+    /// Whether an identity of this name is configured.
+    pub(crate) fn has_identity(&self, name: &str) -> bool {
+        self.identities.iter().any(|source| source.name() == name)
+    }
+}
+
 impl IdentitySource {
     /// The file, where it is one.
     pub(crate) fn path(&self) -> Option<&PathBuf> {

@@ -15,47 +15,46 @@ pub(crate) fn page(status: &Status, listing: &Listing) -> String {
         let is_in = u64::from(state == status.state);
         page.sample("secretsd_state", &[("state", state.name())], is_in);
     }
-    page.family(
-        "secretsd_generation",
-        "The number of the generation in place.",
-    );
-    page.sample("secretsd_generation", &[], status.generation);
-    page.family(
-        "secretsd_secrets",
-        "Secrets and templates that should be delivered.",
-    );
-    page.sample("secretsd_secrets", &[], status.secrets as u64);
-    page.family(
-        "secretsd_degraded_secrets",
-        "Those whose newest value is not in place.",
-    );
-    page.sample(
-        "secretsd_degraded_secrets",
-        &[],
-        status.degraded.len() as u64,
-    );
-    page.family(
-        "secretsd_failed",
-        "1 while the delivery as a whole fails; what was delivered stays.",
-    );
-    page.sample("secretsd_failed", &[], u64::from(status.failure.is_some()));
-    page.family(
-        "secretsd_configuration_refused",
-        "1 while the configuration on disk cannot be used.",
-    );
-    let is_refused = u64::from(status.configuration.is_some());
-    page.sample("secretsd_configuration_refused", &[], is_refused);
-    page.family(
-        "secretsd_rekey_drift_files",
-        "Files that do not obey their creation rule.",
-    );
-    page.sample("secretsd_rekey_drift_files", &[], status.rekey.drift as u64);
-    page.family(
-        "secretsd_rekey_pending",
-        "1 while a re-key waits for the word of a person.",
-    );
-    let is_pending = u64::from(status.rekey.pending.is_some());
-    page.sample("secretsd_rekey_pending", &[], is_pending);
+    for (name, help, value) in [
+        (
+            "secretsd_generation",
+            "The number of the generation in place.",
+            status.generation,
+        ),
+        (
+            "secretsd_secrets",
+            "Secrets and templates that should be delivered.",
+            status.secrets as u64,
+        ),
+        (
+            "secretsd_degraded_secrets",
+            "Those whose newest value is not in place.",
+            status.degraded.len() as u64,
+        ),
+        (
+            "secretsd_failed",
+            "1 while the delivery as a whole fails; what was delivered stays.",
+            u64::from(status.failure.is_some()),
+        ),
+        (
+            "secretsd_configuration_refused",
+            "1 while the configuration on disk cannot be used.",
+            u64::from(status.configuration.is_some()),
+        ),
+        (
+            "secretsd_rekey_drift_files",
+            "Files that do not obey their creation rule.",
+            status.rekey.drift as u64,
+        ),
+        (
+            "secretsd_rekey_pending",
+            "1 while a re-key waits for the word of a person.",
+            u64::from(status.rekey.pending.is_some()),
+        ),
+    ] {
+        page.family(name, help);
+        page.sample(name, &[], value);
+    }
     page.family(
         "secretsd_identity_usable",
         "1 for an identity that can be used.",

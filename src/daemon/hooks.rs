@@ -21,6 +21,8 @@ use tokio::{
     time::timeout,
 };
 
+use crate::delivery::Report;
+
 /// How long a command may run.
 const RUN: Duration = Duration::from_secs(60);
 /// How long it then has to end by itself.
@@ -59,6 +61,42 @@ pub(super) struct Switched<'a> {
     pub(super) generation: u64,
     /// The longest time that units may be put off by.
     pub(super) jitter: Duration,
+}
+
+impl<'a> Switched<'a> {
+    /// What a delivery that has switched asks for. `jitter`: the longest time that units may be put off by.
+    pub(super) fn of(report: &'a Report, jitter: Duration) -> Self {
+        let is_in = |names: &[Arc<str>], name: &str| {
+            let found = names.binary_search_by(|other| (**other).cmp(name));
+            found.is_ok()
+        };
+        let is_changed = |name: &str| is_in(&report.changed, name);
+        let secrets = report.secrets.iter();
+        Self {
+            on_change: secrets
+                .clone()
+                .filter(|secret| !secret.on_change.is_empty())
+                .filter(|secret| is_changed(&secret.name))
+                .map(|secret| secret.on_change.as_slice())
+                .collect(),
+            units: secrets
+                .filter(|secret| {
+                    !secret.restart_units.is_empty() || !secret.reload_units.is_empty()
+                })
+                .filter(|secret| {
+                    is_changed(&secret.name) || is_in(&report.given_away, &secret.name)
+                })
+                .map(|secret| Affected {
+                    name: &secret.name,
+                    restart: &secret.restart_units,
+                    reload: &secret.reload_units,
+                    rollback: secret.rollback,
+                })
+                .collect(),
+            generation: report.generation,
+            jitter,
+        }
+    }
 }
 
 /// A secret or template that has changed, and the units that use it.

@@ -1,15 +1,13 @@
 //! The file of metrics, for a collector that reads a directory: written in one step, and only when something has changed.
 
 use std::{
-    fs::{self, Permissions},
-    io::Write as _,
-    os::unix::fs::PermissionsExt as _,
+    fs,
     path::{Path, PathBuf},
 };
 
 use crate::{
     control::{metrics::page, server::Snapshot},
-    error::{Error, Result},
+    files::{self, Replacing},
 };
 
 /// For whoever collects it: there is no value in it.
@@ -35,10 +33,10 @@ impl Metrics {
         let Some(file) = file else { return };
         let page = page(&shown.status, &shown.listing);
         if before.is_none_or(|(old, text)| old != file || text != page)
-            && let Err(error) = replace(file, &page)
+            && let Err(error) = files::replace(file, page.as_bytes(), Replacing::Mode(MODE))
         {
             if !std::mem::replace(&mut self.has_failed, true) {
-                tracing::warn!("{error}");
+                tracing::warn!("metrics: {error}");
             }
             return;
         }
@@ -52,25 +50,4 @@ impl Metrics {
             let _ = fs::remove_file(file);
         }
     }
-}
-
-/// Collectors read files whose names end as this one's does: the one that is written first has another end.
-fn replace(file: &Path, page: &str) -> Result<()> {
-    let write = || {
-        let directory = file.parent().unwrap_or(Path::new("/"));
-        let mut new = tempfile::Builder::new()
-            .prefix(".secretsd-")
-            .suffix(".new")
-            .permissions(Permissions::from_mode(MODE))
-            .tempfile_in(directory)?;
-        new.write_all(page.as_bytes())?;
-        // The process may have an umask of its own.
-        new.as_file()
-            .set_permissions(Permissions::from_mode(MODE))?;
-        new.persist(file).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().map_err(|error: std::io::Error| {
-        Error::new("metrics", format!("cannot write the metrics: {error}")).with_file(file)
-    })
 }

@@ -8,6 +8,7 @@ mod grants;
 mod hooks;
 mod log;
 mod metrics;
+mod news;
 mod once;
 mod rekey;
 mod retry;

@@ -1,10 +1,6 @@
 //! The main loop: waits for changes, signals and calls, and starts one job at a time for them.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -14,9 +10,10 @@ use tokio::{
 
 use super::{
     grants::granted,
-    hooks::{Affected, AfterSwitch, Commands, Rekeyed, Switched},
+    hooks::{AfterSwitch, Commands, Rekeyed, Switched},
     log,
     metrics::Metrics,
+    news::News,
     retry::Retry,
     service::Service,
     signals::Signals,
@@ -64,8 +61,7 @@ pub(super) struct Daemon {
     is_upkeep: bool,
     /// Until the first job has ended.
     is_first: bool,
-    /// Name and cause of what is degraded.
-    causes: BTreeMap<String, String>,
+    news: News,
     shown: watch::Sender<Snapshot>,
     /// For the credentials socket.
     granted: watch::Sender<Granted>,
@@ -123,7 +119,7 @@ impl Daemon {
             rekey_retry: Retry::default(),
             is_upkeep: false,
             is_first: true,
-            causes: BTreeMap::new(),
+            news: News::default(),
             shown,
             reloads,
             rekeys,
@@ -284,13 +280,22 @@ impl Daemon {
     }
 
     fn begin(&mut self, change: Change, patience: Option<Duration>) {
-        let Some(mut worker) = self.worker.take() else {
+        let Some(worker) = self.worker.take() else {
             return;
         };
         self.served.append(&mut self.asked);
         self.unlocks.hand_over(&self.config);
+        self.start(worker, move |worker| worker.work(change, patience));
+    }
+
+    /// The worker comes back with what came of it.
+    fn start(
+        &mut self,
+        mut worker: Worker,
+        work: impl FnOnce(&mut Worker) -> Outcome + Send + 'static,
+    ) {
         self.job = Some(tokio::task::spawn_blocking(move || {
-            let outcome = worker.work(change, patience);
+            let outcome = work(&mut worker);
             (worker, outcome)
         }));
     }
@@ -332,14 +337,11 @@ impl Daemon {
     }
 
     fn begin_rekey(&mut self, request: RekeyRequest) {
-        let Some(mut worker) = self.worker.take() else {
+        let Some(worker) = self.worker.take() else {
             return;
         };
         self.is_upkeep = true;
-        self.job = Some(tokio::task::spawn_blocking(move || {
-            let outcome = worker.answer(request);
-            (worker, outcome)
-        }));
+        self.start(worker, move |worker| worker.answer(request));
     }
 
     /// What the job has found out about files that do not obey the rules, and what it did about them.
@@ -385,14 +387,11 @@ impl Daemon {
 
     /// What nobody waits for is done after each job.
     fn get_ready(&mut self) {
-        let Some(mut worker) = self.worker.take_if(|worker| worker.is_unready()) else {
+        let Some(worker) = self.worker.take_if(|worker| worker.is_unready()) else {
             return;
         };
         self.is_upkeep = true;
-        self.job = Some(tokio::task::spawn_blocking(move || {
-            let outcome = worker.get_ready();
-            (worker, outcome)
-        }));
+        self.start(worker, Worker::get_ready);
     }
 
     fn finish(&mut self, mut worker: Worker, outcome: Outcome) -> Result<()> {
@@ -413,7 +412,9 @@ impl Daemon {
             Outcome::Reconciled(report) => {
                 let mut snapshot = state::snapshot(&worker.config, &facts, &report);
                 state::rekeying(&mut snapshot, &worker.rekeying);
-                self.tell(&report, &snapshot.status.warnings);
+                let warnings = &snapshot.status.warnings;
+                self.news
+                    .tell(&report, warnings, &self.shown.borrow().status.warnings);
                 // These were logged when they happened.
                 snapshot
                     .status
@@ -482,16 +483,13 @@ impl Daemon {
 
     /// Starts the return of values that a unit has failed with.
     fn go_back(&mut self) {
-        let Some(mut worker) = self.worker.take_if(|_| !self.returning.is_empty()) else {
+        let Some(worker) = self.worker.take_if(|_| !self.returning.is_empty()) else {
             return;
         };
         let back = self.returning.remove(0);
         let (generation, secrets) = (back.generation, back.secrets.clone());
         self.back = Some(back);
-        self.job = Some(tokio::task::spawn_blocking(move || {
-            let outcome = worker.go_back(generation, &secrets);
-            (worker, outcome)
-        }));
+        self.start(worker, move |worker| worker.go_back(generation, &secrets));
     }
 
     /// The values before are in place again.
@@ -510,36 +508,7 @@ impl Daemon {
         if report.is_first_generation() {
             return;
         }
-        let is_in = |names: &[Arc<str>], name: &str| {
-            let found = names.binary_search_by(|other| (**other).cmp(name));
-            found.is_ok()
-        };
-        let is_changed = |name: &str| is_in(&report.changed, name);
-        let secrets = report.secrets.iter();
-        let switched = Switched {
-            on_change: secrets
-                .clone()
-                .filter(|secret| !secret.on_change.is_empty())
-                .filter(|secret| is_changed(&secret.name))
-                .map(|secret| secret.on_change.as_slice())
-                .collect(),
-            units: secrets
-                .filter(|secret| {
-                    !secret.restart_units.is_empty() || !secret.reload_units.is_empty()
-                })
-                .filter(|secret| {
-                    is_changed(&secret.name) || is_in(&report.given_away, &secret.name)
-                })
-                .map(|secret| Affected {
-                    name: &secret.name,
-                    restart: &secret.restart_units,
-                    reload: &secret.reload_units,
-                    rollback: secret.rollback,
-                })
-                .collect(),
-            generation: report.generation,
-            jitter,
-        };
+        let switched = Switched::of(report, jitter);
         for hook in &self.hooks {
             hook.after_switch(&switched);
         }
@@ -550,40 +519,6 @@ impl Daemon {
             // Whoever asked may have gone.
             let _ = request.send(result());
         }
-    }
-
-    /// Logs what is different from the last report.
-    fn tell(&mut self, report: &Report, warnings: &[String]) {
-        {
-            let shown = self.shown.borrow();
-            let known: HashSet<&String> = shown.status.warnings.iter().collect();
-            for warning in warnings.iter().filter(|warning| !known.contains(warning)) {
-                tracing::warn!("{warning}");
-            }
-        }
-        let causes = state::causes(report);
-        for (name, cause) in &causes {
-            if self.causes.get(name) != Some(cause) {
-                tracing::warn!(%name, "degraded: {cause}");
-            }
-        }
-        for name in self
-            .causes
-            .keys()
-            .filter(|name| !causes.contains_key(*name))
-        {
-            tracing::info!(%name, "no longer degraded");
-        }
-        if !report.changed.is_empty() || !report.removed.is_empty() {
-            tracing::info!(
-                generation = report.generation,
-                changed = report.changed.len(),
-                removed = report.removed.len(),
-                degraded = causes.len(),
-                "delivered"
-            );
-        }
-        self.causes = causes;
     }
 }
 

@@ -183,7 +183,7 @@ fn overall(report: &Report, degraded: &[Degraded], facts: &Facts) -> State {
         State::Locked
     } else if degraded.is_empty() && !facts.identities.iter().any(is_lost) {
         State::Ok
-    } else if report.locked {
+    } else if report.locked().next().is_some() {
         State::Locked
     } else {
         State::Degraded

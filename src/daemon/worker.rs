@@ -318,7 +318,7 @@ impl Worker {
     /// Keys are kept only as the configuration says now, and for identities that it still has.
     fn forget_what_is_gone(&self, new: &Config) {
         let is_new = new.unlock != self.config.unlock;
-        let is_configured = |name: &str| new.identities.iter().any(|source| source.name() == name);
+        let is_configured = |name: &str| new.has_identity(name);
         let keys = self.kept.wipe(|name| is_new || !is_configured(name));
         self.kept.unlearn(is_configured);
         if is_new || new.identities != self.config.identities {

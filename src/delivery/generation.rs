@@ -124,7 +124,7 @@ pub(super) fn describe(status: &Stat) -> (Fingerprint, Attributes) {
 }
 
 /// Owner and group of the files that we create.
-pub(super) fn us() -> (u32, u32) {
+pub(crate) fn us() -> (u32, u32) {
     static US: OnceLock<(u32, u32)> = OnceLock::new();
     *US.get_or_init(|| {
         (

@@ -59,6 +59,7 @@ use spare::Spare;
 use state::Memory;
 
 pub(crate) use closed::files_to_unlock;
+pub(crate) use generation::us;
 pub(crate) use install::{Directories, Installer, MemoryKind, NewFile, NewLink, Site};
 pub(crate) use mounts::FileSystem;
 pub(crate) use owners::Owners;

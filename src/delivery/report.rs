@@ -25,8 +25,6 @@ pub(crate) struct Report {
     pub(crate) notes: Vec<Error>,
     /// Whether nothing was in place before.
     pub(super) first: bool,
-    /// Whether a locked identity is all that some secret lacks.
-    pub(crate) locked: bool,
 }
 
 /// One secret or template.

@@ -16,7 +16,7 @@ use super::{
     links,
     reconcile::{Outcome, seconds},
     removal,
-    report::{LOCKED, Report, SecretState, State},
+    report::{Report, SecretState, State},
     runtime::Runtime,
     state::{FileRecord, Memory},
     work::Done,
@@ -285,7 +285,6 @@ impl Settling<'_> {
             } else if new_file && self.is_given_away(&wanted.location, old) {
                 report.given_away.push(Arc::clone(&wanted.name));
             }
-            report.locked |= cause.as_ref().is_some_and(|cause| cause.code == LOCKED);
             let (state, since) = match cause {
                 Some(cause) => {
                     let since = self

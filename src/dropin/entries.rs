@@ -10,7 +10,7 @@ use std::{
 use super::manifest::Entry;
 use crate::{
     config::{Place, Principal, Who, unsafe_path},
-    delivery::{NewLink, Owners},
+    delivery::{NewLink, Owners, us},
     error::{Error, Position, Result},
 };
 
@@ -212,12 +212,6 @@ fn placeless(error: Error) -> Error {
         position: None,
         ..error
     }
-}
-
-/// User and group of whoever calls.
-pub(super) fn us() -> (u32, u32) {
-    let user = rustix::process::geteuid().as_raw();
-    (user, rustix::process::getegid().as_raw())
 }
 
 /// A path as it is written, less what changes nothing.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{tests::*, *};
+use crate::secret::Secret;
 
 /// A program to compare with; said loudly where it is missing, and in CI that is a failure.
 pub(super) fn peer(name: &str) -> Option<PathBuf> {

@@ -3,8 +3,9 @@
 //! - [`Identities`]: all that one run may use, in the order in which they are tried;
 //! - [`source`]: the files and variables they come from, [`imported`]: those of a manifest; [`text`]: what those hold;
 //! - [`hybrid`], [`ssh`], [`sealed`], [`plugin`], [`yubikey`]: kinds of keys; [`process`]: what some of them start;
-//!   [`person`], [`terminal`], [`remote`], [`ask_password`], [`pinentry`]: who is asked; [`kept`]: what is left of it for a while;
-//! - [`ahead`]: plugins that are asked once for many files;
+//!   [`person`], [`terminal`], [`remote`], [`ask_password`], [`pinentry`]: who is asked, some by way of a [`prompter`];
+//!   [`unlocking`]: those that need one, and [`kept`]: what is left of it for a while;
+//! - [`attempt`]: one attempt to open something; [`ahead`]: plugins that are asked once for many files;
 //! - [`recipient`]: the public side; [`reach`]: whether both meet; [`envelope`]: the wrapped data key itself.
 //!
 //! An identity that cannot be used now (its plugin is missing, nobody can be asked for its passphrase) is *locked*:
@@ -12,6 +13,7 @@
 
 mod ahead;
 mod ask_password;
+mod attempt;
 mod devices;
 mod envelope;
 mod hybrid;
@@ -21,6 +23,7 @@ mod person;
 mod pinentry;
 mod plugin;
 mod process;
+mod prompter;
 mod reach;
 mod recipient;
 mod remote;
@@ -29,26 +32,24 @@ mod source;
 mod ssh;
 mod terminal;
 mod text;
+mod unlocking;
 mod yubikey;
 
 use std::{
-    cell::RefCell,
     path::PathBuf,
     sync::{Mutex, PoisonError},
 };
 
 use age_core::format::{FileKey, Stanza};
 
-use crate::{
-    error::{Error, Result},
-    secret::Secret,
-};
+use crate::error::{Error, Result};
 use devices::is_for_card;
 
 pub(crate) use ahead::WrappedFor;
 pub(crate) use ask_password::AskPassword;
+pub(crate) use attempt::{Attempt, Effort};
 pub(crate) use devices::{Needs, cards, generate as generate_in_card, missing as missing_card};
-pub(crate) use kept::{KeepPins, Kept, Opener, Share, Wrapped, is_called};
+pub(crate) use kept::{KeepPins, Kept, Opener, Share, Wrapped};
 pub(crate) use person::{Answer, INTERRUPTED, Nobody, Person};
 pub(crate) use pinentry::Pinentry;
 pub(crate) use plugin::Plugins;
@@ -59,6 +60,7 @@ pub(crate) use remote::{Question, Remote, encode, encode_choice};
 pub(crate) use source::{host_recipients, identity_files};
 pub(crate) use ssh::recipients_of_public;
 pub(crate) use terminal::Terminal;
+pub(crate) use unlocking::is_called;
 pub(crate) use yubikey::{
     CardInfo, KeyInfo, NewKey, PinPolicy, TouchPolicy, serve_session, watch as watch_cards,
 };
@@ -104,45 +106,6 @@ pub(crate) enum State {
     Usable,
     /// It needs a person, a device or a program that is not there.
     Locked(Error),
-}
-
-/// How far to go to open a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effort {
-    /// Keys in memory only: no program runs and nobody is asked.
-    Software,
-    /// Commands, plugins, cards and passphrases too.
-    All,
-}
-
-/// What went wrong with the identities of one attempt.
-#[derive(Default)]
-struct Tried {
-    locked: Vec<Error>,
-    unlikely: Vec<Error>,
-    failed: Vec<Error>,
-    interrupted: Option<Error>,
-    /// Which identity opened it, where it needs somebody.
-    by: Option<Opener>,
-}
-
-/// What came of one attempt to unwrap.
-pub(crate) enum Attempt {
-    Opened {
-        /// The data key or share.
-        key: Secret,
-        /// The identity, where it needs somebody.
-        by: Option<Opener>,
-    },
-    /// No identity fits.
-    Closed {
-        /// Identities that could not be tried and may be the right ones.
-        locked: Vec<Error>,
-        /// Those that could not be tried, and whose recipient this is not as far as one knows.
-        unlikely: Vec<Error>,
-        /// Those that should have fit and failed.
-        failed: Vec<Error>,
-    },
 }
 
 impl Identities {
@@ -223,55 +186,6 @@ impl Identities {
             .iter()
             .any(|identity| identity.recipients().any(|ours| ours == recipient))
             || self.kept.answers_to(recipient)
-    }
-
-    /// One attempt: every identity that `effort` allows is offered `enc`, whatever its recipient says, as sops does.
-    /// An error means that `enc` itself is damaged.
-    pub(crate) fn attempt(&self, enc: &str, recipient: &str, effort: Effort) -> Result<Attempt> {
-        let recipient = canonical(recipient);
-        let tried = RefCell::new(Tried::default());
-        let opened = envelope::open(enc, |stanzas| {
-            let mut tried = tried.borrow_mut();
-            for identity in self.cheapest_first() {
-                if effort == Effort::Software && identity.cost() > 0 {
-                    continue;
-                }
-                let result = match self.is_taken(identity) {
-                    Some(error) => Err(error),
-                    None => identity.unwrap(stanzas, recipient, &self.plugins),
-                };
-                match result {
-                    Ok(Some(file_key)) => {
-                        tried.by = identity.needs_somebody().then(|| Opener {
-                            name: identity.name.clone(),
-                            card: identity.card(),
-                        });
-                        return Some(file_key);
-                    }
-                    Ok(None) => {}
-                    Err(error) if error.code == person::INTERRUPTED => {
-                        tried.interrupted = Some(error);
-                        return None;
-                    }
-                    Err(error) if error.is_lock() && identity.may_answer_to(recipient) => {
-                        tried.locked.push(error);
-                    }
-                    Err(error) if error.is_lock() => tried.unlikely.push(error),
-                    Err(error) => tried.failed.push(error),
-                }
-            }
-            None
-        })?;
-        let tried = tried.into_inner();
-        match (opened, tried.interrupted) {
-            (_, Some(error)) => Err(error),
-            (Some(key), None) => Ok(Attempt::Opened { key, by: tried.by }),
-            (None, None) => Ok(Attempt::Closed {
-                locked: tried.locked,
-                unlikely: tried.unlikely,
-                failed: tried.failed,
-            }),
-        }
     }
 
     /// Lets identities be tried again that could not be used before.
@@ -492,20 +406,6 @@ fn first_of(
         }
     }
     Ok(None)
-}
-
-impl Error {
-    /// Whether the identity may work another time, or after somebody did something: not the file's fault.
-    fn is_lock(&self) -> bool {
-        matches!(
-            self.code,
-            "identity-locked"
-                | "plugin-missing"
-                | "plugin-refused"
-                | "plugin-timeout"
-                | "invalid-identity"
-        )
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,6 @@
 //! The person who may be asked: for a passphrase, a PIN, a touch. There may be none.
 
-use crate::{
-    error::{Error, Result},
-    secret::Secret,
-};
+use crate::{error::Error, secret::Secret};
 
 /// Somebody to show messages to and to ask. What is asked comes from plugins and file names: implementations escape it.
 pub(crate) trait Person: Send + Sync {
@@ -32,6 +29,7 @@ pub(crate) trait Person: Send + Sync {
 
 /// What to do where there is nobody.
 const ON_A_TERMINAL: &str = "run the command on a terminal";
+pub(super) const UNLOCK: &str = "unlock it with secretsctl unlock";
 
 /// What came of asking.
 pub(crate) enum Answer<T> {
@@ -57,22 +55,6 @@ impl<T> Answer<T> {
     }
 }
 
-/// What came of a program that asks in its own way: a line, or none.
-pub(super) fn programs_answer(line: Result<Secret>) -> Answer<Secret> {
-    match line {
-        Ok(line) => {
-            let text = line.expose();
-            let typed = text.strip_suffix(b"\n").unwrap_or(text);
-            Answer::Given(Secret::new(typed.to_vec()))
-        }
-        Err(error) if error.code == INTERRUPTED => Answer::Interrupted,
-        Err(error) => {
-            tracing::info!(%error, "nobody has answered");
-            Answer::Declined
-        }
-    }
-}
-
 /// Nobody can be asked; what to do instead.
 pub(crate) struct Nobody(&'static str);
 
@@ -80,7 +62,7 @@ impl Nobody {
     /// In scripts and CI.
     pub(crate) const HERE: Self = Self(ON_A_TERMINAL);
     /// By the daemon, until somebody comes.
-    pub(crate) const YET: Self = Self("unlock it with secretsctl unlock");
+    pub(crate) const YET: Self = Self(UNLOCK);
 }
 
 impl Person for Nobody {

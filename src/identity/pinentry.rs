@@ -1,11 +1,10 @@
 //! A person who is asked by pinentry, GnuPG's dialogue: a window in the session of the user whose daemon this is. Spoken is
 //! the Assuan protocol, of which pinentry's manual lists the commands.
 
-use std::{path::PathBuf, time::Duration};
-
 use super::{
-    person::{Answer, Person, programs_answer},
-    process::{Cancel, Process, Role, program_in_path},
+    person::{Answer, Person, UNLOCK},
+    process::{Cancel, Process},
+    prompter::{self, PATIENCE, Prompter, unanswered},
 };
 use crate::{
     error::{Error, Result},
@@ -14,10 +13,6 @@ use crate::{
 };
 
 const PROGRAM: &str = "pinentry";
-/// How long a question waits for its answer.
-const PATIENCE: Duration = Duration::from_secs(300);
-/// What the program may take beyond that.
-const GRACE: Duration = Duration::from_secs(10);
 /// The reason in an error's number: the lower 16 bits.
 const REASON: u32 = 0xffff;
 /// Reasons for which nobody failed: cancelled, not confirmed.
@@ -25,10 +20,7 @@ const CANCELLED: u32 = 99;
 const NOT_CONFIRMED: u32 = 114;
 
 /// See the module.
-pub(crate) struct Pinentry {
-    program: PathBuf,
-    cancel: Cancel,
-}
+pub(crate) struct Pinentry(Prompter);
 
 /// What a command came to.
 enum Reply {
@@ -42,21 +34,12 @@ enum Reply {
 impl Pinentry {
     /// An error where there is no such program. A question is taken back when `cancel` fires.
     pub(crate) fn new(cancel: Cancel) -> Result<Self> {
-        let program = program_in_path(PROGRAM)?;
-        Ok(Self { program, cancel })
+        Prompter::find(PROGRAM, cancel).map(Self)
     }
 
     /// Shows `message` and asks with the last of `commands`.
     fn ask_with(&self, message: &str, commands: &[String]) -> Result<Reply> {
-        let role = Role {
-            name: PROGRAM.to_owned(),
-            limit: "answer-size",
-            failed: "no-answer",
-            timeout: "no-answer",
-            patience: "run secretsctl unlock",
-        };
-        let limit = PATIENCE + GRACE;
-        let mut process = Process::start(&self.program, &[], role, limit, &self.cancel)?;
+        let mut process = self.0.start(&[], "run secretsctl unlock")?;
         // The greeting.
         reply(&mut process)?;
         let settings = [
@@ -76,9 +59,9 @@ impl Pinentry {
 }
 
 impl Person for Pinentry {
-    /// A window would have to be clicked away: it is in the log.
+    /// A window would have to be clicked away.
     fn tell(&self, message: &str) {
-        tracing::info!("{}", escape::text(message));
+        prompter::tell(message);
     }
 
     fn confirm(&self, message: &str, yes: &str, no: Option<&str>) -> Answer<bool> {
@@ -94,7 +77,7 @@ impl Person for Pinentry {
             Ok(Reply::Done(_)) => Answer::Given(true),
             Ok(Reply::NotConfirmed) => Answer::Given(false),
             Ok(Reply::Declined) => Answer::Declined,
-            Err(error) => programs_answer(Err(error)).map(|_| false),
+            Err(error) => unanswered(&error),
         }
     }
 
@@ -107,12 +90,12 @@ impl Person for Pinentry {
         match self.ask_with(message, &["SETPROMPT PIN:".to_owned(), "GETPIN".to_owned()]) {
             Ok(Reply::Done(typed)) => Answer::Given(typed),
             Ok(Reply::Declined | Reply::NotConfirmed) => Answer::Declined,
-            Err(error) => programs_answer(Err(error)),
+            Err(error) => unanswered(&error),
         }
     }
 
     fn otherwise(&self) -> &'static str {
-        "unlock it with secretsctl unlock"
+        UNLOCK
     }
 }
 

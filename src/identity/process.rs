@@ -7,7 +7,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::process::CommandExt as _,
     },
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
@@ -374,21 +374,6 @@ impl Drop for Process {
         }
         let _ = self.child.wait();
     }
-}
-
-/// The program with this name in a directory of `$PATH`; relative ones are left out.
-pub(super) fn program_in_path(name: &str) -> Result<PathBuf> {
-    let list = std::env::var_os("PATH").unwrap_or_default();
-    let mut programs = std::env::split_paths(&list)
-        .filter(|directory| directory.is_absolute())
-        .map(|directory| directory.join(name));
-    programs.find(|path| is_program(path)).ok_or_else(|| {
-        Error::new(
-            "program-missing",
-            format!("the program {name} was not found"),
-        )
-        .with_hint(format!("install {name} in a directory of $PATH"))
-    })
 }
 
 /// Whether it can be started.

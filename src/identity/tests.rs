@@ -16,6 +16,7 @@ use super::{
     person::{Answer, Person},
     *,
 };
+use crate::secret::Secret;
 use age::secrecy::ExposeSecret as _;
 
 pub(super) const DATA_KEY: &[u8; 32] = b"0123456789abcdef0123456789abcdef";

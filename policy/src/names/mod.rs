@@ -72,6 +72,12 @@ impl Names {
         self.of.values().flatten().map(|name| name.text.as_str())
     }
 
+    /// `alice`, or `age1g9jq0…45lxqk` where it has no name.
+    pub fn short(&self, text: &str) -> String {
+        self.name_of(text)
+            .map_or_else(|| shortened(text), str::to_owned)
+    }
+
     /// `alice (age1g9jq0…45lxqk)`, or the whole key where it has no name.
     pub fn label(&self, text: &str) -> String {
         match self.name_of(text) {

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use policy::{
-    edit::key_of,
-    names::{comparable, shortened},
-};
+use policy::{edit::key_of, names::comparable};
 
 use super::{
     change::refusal,
@@ -56,10 +53,8 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         access::show(&survey.files, &key, &rules, output)?;
     }
     if !output.is_json() {
-        let label = match rules.names().name_of(&key) {
-            Some(name) => escape::text(name).into_owned(),
-            None => shortened(&key),
-        };
+        let label = rules.names().short(&key);
+        let label = escape::text(&label);
         let all = survey.files.len();
         output.line(&match (all, closed) {
             (0, _) => format!("the rules give {label} no file"),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use policy::{names::shortened, rules::Rules};
+use policy::names::Names;
 use serde_json::json;
 
 use crate::{
@@ -54,7 +54,7 @@ pub(super) fn check(
     for file in survey.files {
         let why = match open {
             true => opens(&repository, &file, identities, &limits)?,
-            false => answers(&file, identities, &|recipient| label(&rules, recipient)),
+            false => answers(&file, identities, rules.names()),
         };
         match why {
             None => files.opened += 1,
@@ -68,11 +68,7 @@ pub(super) fn check(
 }
 
 /// Why it does not open, as far as recipients tell.
-fn answers(
-    file: &File<'_>,
-    identities: &Identities,
-    label: &dyn Fn(&str) -> String,
-) -> Option<String> {
+fn answers(file: &File<'_>, identities: &Identities, names: &Names) -> Option<String> {
     let reaches = file.groups.groups.iter().map(|group| {
         let reaches = group.iter().map(|recipient| identities.reach(recipient));
         reaches.max().unwrap_or(Reach::No)
@@ -93,7 +89,7 @@ fn answers(
         );
     }
     let all = file.groups.groups.iter().flatten();
-    let all: Vec<String> = all.map(|recipient| label(recipient)).collect();
+    let all: Vec<String> = all.map(|recipient| names.short(recipient)).collect();
     Some(match needed {
         1 => format!("it is for {}", all.join(", ")),
         _ => format!(
@@ -120,13 +116,6 @@ fn opens(
         Ok(()) => Ok(None),
         Err(error) if error.code == INTERRUPTED => Err(error),
         Err(error) => Ok(Some(error.message)),
-    }
-}
-
-fn label(rules: &Rules, recipient: &str) -> String {
-    match rules.names().name_of(recipient) {
-        Some(name) => name.to_owned(),
-        None => shortened(recipient),
     }
 }
 

@@ -276,10 +276,9 @@ impl Unlocks {
         };
         self.is_once = config.unlock.keep == Keep::Once;
         // Since the person was asked the configuration may have become another.
-        let names: BTreeSet<String> = config.identities.iter().map(IdentitySource::name).collect();
         let ours = shares
             .into_iter()
-            .filter(|share| names.contains(&share.by.name));
+            .filter(|share| config.has_identity(&share.by.name));
         self.kept.keep(ours.collect(), until, all.as_ref());
         self.used = Some((unlocked, asker));
     }

@@ -174,16 +174,7 @@ impl Work {
                 let owned = |group: Vec<&str>| group.into_iter().map(str::to_owned).collect();
                 let groups = groups.into_iter().map(owned).collect();
                 closed.push(Closed {
-                    ahead: match self.kept() {
-                        Some(kept)
-                            if to_look_ahead(&document)
-                                .iter()
-                                .any(|wrapped| kept.find(&wrapped.enc).is_some()) =>
-                        {
-                            Vec::new()
-                        }
-                        _ => to_look_ahead(&document),
-                    },
+                    ahead: self.ahead(&document),
                     file,
                     format,
                     wrapped,
@@ -193,6 +184,20 @@ impl Work {
             }
         }
         (closed, all)
+    }
+
+    /// What plugins are to be asked for beforehand: nothing of a file that needs nobody.
+    fn ahead(&self, document: &Document) -> Vec<WrappedFor> {
+        let asked = to_look_ahead(document);
+        let is_kept = |kept: &Kept| {
+            asked
+                .iter()
+                .any(|wrapped| kept.find(&wrapped.enc).is_some())
+        };
+        if self.kept().is_some_and(is_kept) {
+            return Vec::new();
+        }
+        asked
     }
 
     /// What identities that need somebody have opened of a file. It is noted what it was wrapped as.
